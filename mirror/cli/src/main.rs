@@ -1,0 +1,3 @@
+//! The `mirror` program.
+
+fn main() {}
