@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""`mirror` beside nginx's `mirror` module and Envoy's request mirroring, in one run on one machine.
+
+Flat out: wrk drives every peer in turn, one worker thread each, round after round (A B C A B C), so that a machine
+that drifts drifts for all. Below saturation: one peer with a healthy target, a dead one and none, at a fixed rate.
+No time is asserted: the bench fails only when a server does not start, or answers with errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Callable, List
+
+import report
+import tools
+from peers import BACKEND_CPU, PEER_CPU, PEERS, WORKLOADS, Place
+from rig import Rig, say
+
+WORK = Path("target/bench")  # the venv, openloop and the report
+
+
+def main() -> int:
+    options = parse_arguments()
+    end_in_order_on_signals()
+    try:
+        return run(options)
+    except tools.Failure as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted, everything is stopped", file=sys.stderr)
+        return 130
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    keys = [peer.key for peer in PEERS]
+    workloads = [workload.key for workload in WORKLOADS]
+    families = sorted({peer.family for peer in PEERS})
+    parser.add_argument("--mirror", metavar="PATH", help="the mirror binary; without it the other peers are measured")
+    parser.add_argument("--setup", action="store_true", help="first install what is missing (apt-get; pip into a venv)")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; medians are shown (default 5)")
+    parser.add_argument("--connections", type=int, default=32, help="of the load generator (default 32)")
+    parser.add_argument("--only", type=list_of(keys), default=keys, metavar="PEERS", help=f"of {','.join(keys)}")
+    parser.add_argument("--workloads", type=list_of(workloads), default=workloads, help=f"of {','.join(workloads)}")
+    parser.add_argument(
+        "--steady", type=list_of(families), default=["mirror"], metavar="FAMILIES",
+        help=f"measured below saturation too: of {','.join(families)}, or none (default mirror)",
+    )  # fmt: skip
+    parser.add_argument("--load", type=float, default=0.3, help="below saturation: of the plain peer's rate (default 0.3)")
+    parser.add_argument("--out", type=Path, default=WORK / "report.md", help="the report; the raw samples go beside it, as .json")
+    options = parser.parse_args()
+    if min(options.seconds, options.repeats, options.connections) < 1 or not 0 < options.load < 1:
+        parser.error("--seconds, --repeats and --connections are at least 1, --load is between 0 and 1")
+    if options.mirror:
+        if not os.access(options.mirror, os.X_OK):
+            parser.error(f"--mirror {options.mirror}: not a program (build it with: cargo build --release)")
+        options.mirror = str(Path(options.mirror).resolve())
+    return options
+
+
+def list_of(known: List[str]) -> Callable[[str], List[str]]:
+    def parse(text: str) -> List[str]:
+        chosen = [name for name in text.split(",") if name and name != "none"]
+        unknown = [name for name in chosen if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {','.join(known)}, or none")
+        return chosen
+
+    return parse
+
+
+def end_in_order_on_signals() -> None:
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not break the cleaning up
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+
+
+def run(options: argparse.Namespace) -> int:
+    if not {BACKEND_CPU, PEER_CPU} <= os.sched_getaffinity(0):
+        raise tools.Failure(f"CPUs {BACKEND_CPU} and {PEER_CPU} are needed, one for the peer and one for everything else")
+    os.sched_setaffinity(0, {BACKEND_CPU})
+    peers = [peer for peer in PEERS if peer.key in options.only and (options.mirror or peer.family != "mirror")]
+    steady = [family for family in options.steady if options.mirror or family != "mirror"]
+    workloads = [workload for workload in WORKLOADS if workload.key in options.workloads]
+    if not options.mirror:
+        say("no --mirror PATH: only the other peers are measured")
+
+    WORK.mkdir(parents=True, exist_ok=True)
+    want_envoy = "envoy" in steady or any(peer.family == "envoy" for peer in peers)
+    found = tools.find(WORK.resolve(), want_envoy, options.setup)
+    results = {
+        "command": shlex.join(["python3", *sys.argv]),
+        "machine": report.machine(),
+        "versions": found.versions(options.mirror),
+        "options": {name: value for name, value in vars(options).items() if name not in ("mirror", "out")},
+        "flat_out": [],
+        "steady": [],
+    }
+    with tempfile.TemporaryDirectory(prefix="mirror-bench-") as directory, Rig(
+        Place(Path(directory), found, options.mirror)
+    ) as rig:
+        run_lengths = (options.seconds, options.connections, options.repeats)
+        for workload in workloads:
+            flat_out = rig.flat_out(peers, workload, *run_lengths)
+            results["flat_out"] += flat_out
+            for family in steady:
+                rate = options.load * rig.plain_rate(family, workload, options.connections, flat_out)
+                results["steady"] += rig.below_saturation(family, workload, *run_lengths, rate)
+
+    text = report.markdown(results)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(text)
+    options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    print(text)
+    say(f"written to {options.out} and {options.out.with_suffix('.json')}")
+    faults = report.errors(results["flat_out"] + results["steady"])
+    if faults:
+        raise tools.Failure("peers answered with errors:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
