@@ -52,11 +52,23 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=list_of(keys), default=keys, metavar="PEERS", help=f"of {','.join(keys)}")
     parser.add_argument("--workloads", type=list_of(workloads), default=workloads, help=f"of {','.join(workloads)}")
     parser.add_argument(
-        "--steady", type=list_of(families), default=["mirror"], metavar="FAMILIES",
+        "--steady",
+        type=list_of(families),
+        default=["mirror"],
+        metavar="FAMILIES",
         help=f"measured below saturation too: of {','.join(families)}, or none (default mirror)",
-    )  # fmt: skip
-    parser.add_argument("--load", type=float, default=0.3, help="below saturation: of the plain peer's rate (default 0.3)")
-    parser.add_argument("--out", type=Path, default=WORK / "report.md", help="the report; the raw samples go beside it, as .json")
+    )
+    parser.add_argument(
+        "--load", type=float, default=0.3, help="below saturation: of the plain peer's rate (default 0.3)"
+    )
+    parser.add_argument(
+        "--empty-answers",
+        action="store_true",
+        help="the target answers 204 and nothing else; nginx keeps its connections to such a target alone",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=WORK / "report.md", help="the report; the raw samples go beside it, as .json"
+    )
     options = parser.parse_args()
     if min(options.seconds, options.repeats, options.connections) < 1 or not 0 < options.load < 1:
         parser.error("--seconds, --repeats and --connections are at least 1, --load is between 0 and 1")
@@ -90,13 +102,18 @@ def end_in_order_on_signals() -> None:
 
 def run(options: argparse.Namespace) -> int:
     if not {BACKEND_CPU, PEER_CPU} <= os.sched_getaffinity(0):
-        raise tools.Failure(f"CPUs {BACKEND_CPU} and {PEER_CPU} are needed, one for the peer and one for everything else")
+        raise tools.Failure(
+            f"CPUs {BACKEND_CPU} and {PEER_CPU} are needed, one for the peer and one for everything else"
+        )
     os.sched_setaffinity(0, {BACKEND_CPU})
     peers = [peer for peer in PEERS if peer.key in options.only and (options.mirror or peer.family != "mirror")]
     steady = [family for family in options.steady if options.mirror or family != "mirror"]
     workloads = [workload for workload in WORKLOADS if workload.key in options.workloads]
     if not options.mirror:
         say("no --mirror PATH: only the other peers are measured")
+
+    if not workloads or not (peers or steady):
+        raise tools.Failure("nothing is left to measure")
 
     WORK.mkdir(parents=True, exist_ok=True)
     want_envoy = "envoy" in steady or any(peer.family == "envoy" for peer in peers)
@@ -109,9 +126,10 @@ def run(options: argparse.Namespace) -> int:
         "flat_out": [],
         "steady": [],
     }
-    with tempfile.TemporaryDirectory(prefix="mirror-bench-") as directory, Rig(
-        Place(Path(directory), found, options.mirror)
-    ) as rig:
+    with (
+        tempfile.TemporaryDirectory(prefix="mirror-bench-") as directory,
+        Rig(Place(Path(directory), found, options.mirror), options.empty_answers) as rig,
+    ):
         run_lengths = (options.seconds, options.connections, options.repeats)
         for workload in workloads:
             flat_out = rig.flat_out(peers, workload, *run_lengths)

@@ -10,7 +10,9 @@ from typing import Any, Dict, List
 from peers import BACKEND_CPU, Workload
 from tools import HERE, Failure, Tools
 
-Outcome = Dict[str, Any]  # requests, seconds, p50_us, p99_us, max_us, bad_status, socket_errors; at a rate also window_p99_us, wait_p99_us
+Outcome = Dict[
+    str, Any
+]  # requests, seconds, p50_us, p99_us, max_us, bad_status, socket_errors; at a rate also window_p99_us, wait_p99_us
 
 
 def flat_out(tools: Tools, port: int, workload: Workload, seconds: float, connections: int) -> Outcome:

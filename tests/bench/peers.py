@@ -76,10 +76,11 @@ class Place:
 class Backend:
     """An nginx as upstream or target, with the count of the whole requests that it took."""
 
-    def __init__(self, place: Place, name: str, only_idle: bool = False):
+    def __init__(self, place: Place, name: str, only_idle: bool = False, empty_answers: bool = False):
         self.port = free_port()
         self.arrived: Counter = Counter()  # by (status, request length)
-        argv = place.nginx("nginx-backend.conf.tmpl", name, port=self.port)
+        short, long = ("204", "return 204") if empty_answers else ('200 "ok\\n"', f"alias {place.directory}/16k")
+        argv = place.nginx("nginx-backend.conf.tmpl", name, port=self.port, short_answer=short, long_answer=long)
         self.daemon = Daemon(name, argv, place.directory, BACKEND_CPU, only_idle)
         self.log_path = place.directory / f"{name}.log"
 
@@ -97,14 +98,16 @@ class Backend:
         self.log.close()
 
     def count(self, workload: Workload) -> int:
-        """How many requests have come with status 200 and not a byte of the body short."""
+        """How many requests were answered with success and came with not a byte of the body short."""
         self.daemon.check_alive()
         read = self.log.read()
         self.log.seek(read.rfind(b"\n") + 1 - len(read), os.SEEK_CUR)  # an unfinished line is for the next time
         for line, times in Counter(read[: read.rfind(b"\n") + 1].splitlines()).items():
             status, length = line.split()
             self.arrived[int(status), int(length)] += times
-        return sum(times for (status, length), times in self.arrived.items() if status == 200 and length > workload.body)
+        return sum(
+            times for (status, length), times in self.arrived.items() if status // 100 == 2 and length > workload.body
+        )
 
 
 class RunningPeer:

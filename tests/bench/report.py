@@ -21,9 +21,24 @@ PAIRS = [  # whose numbers are divided by whose
     ("mirror-plain", "nginx-plain"),
     ("mirror-plain", "envoy-plain"),
 ]
-COMPARED = [("rps", "rps"), ("p50", "p50_us"), ("p99", "p99_us"), ("CPU a request", "cpu_per_100k"), ("peak RSS", "peak_rss_mb")]
-
-
+COMPARED = [
+    ("rps", "rps"),
+    ("p50", "p50_us"),
+    ("p99", "p99_us"),
+    ("CPU a request", "cpu_per_100k"),
+    ("peak RSS", "peak_rss_mb"),
+]
+ABOUT_FLAT_OUT = (
+    "CPU: user and system time of the peer's processes, until the last copy is out. Where CPU 1 is far from 100 %, "
+    "something else was the limit. Delivered: whole requests at the target ÷ at the upstream; wrk breaks off its last "
+    "requests, and nginx then gives up their copies."
+)
+ABOUT_STEADY = (
+    "Open loop, random arrivals, latency from the moment a request was due. The target runs in CPU 0's idle time. Ratios "
+    "are to the same proxy without mirroring, in the same round (lowest–highest round). Window p99: the median over 100 ms "
+    "windows of the p99 within a window; it bears every cost that is always there, but not the host's rare thefts of a CPU."
+)
+FAULTS = ["non-2xx", "socket errors"]
 STEADY_TIMES = ("p50_us", "p99_us", "window_p99_us")
 
 
@@ -43,24 +58,28 @@ def markdown(results: Dict[str, Any]) -> str:
     sections = [
         "# mirror beside nginx and Envoy",
         f"    {results['command']}",
-        f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, load average {facts['load_before']} before the start. {versions}.\n"
+        f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, "
+        f"load average {facts['load_before']} before the start. {versions}.\n"
         "The peer has CPU 1, with one worker thread; load generator, upstream and target share CPU 0. "
-        f"Medians of {options['repeats']} interleaved rounds of {options['seconds']} s, {options['connections']} connections.",
+        f"The target answers {'204, nothing' if options['empty_answers'] else 'as the upstream does'}. "
+        f"Medians of {options['repeats']} interleaved rounds of {options['seconds']} s, "
+        f"{options['connections']} connections.",
     ]
     sections.append(disturbances(results["flat_out"] + results["steady"]))
     if results["flat_out"]:
         sections += ["## Flat out (wrk)", absolute_table(results["flat_out"])]
-        sections += ["CPU counts until the last copy is out. Where CPU 1 is not at 100 %, something else was the limit. "
-                     "Delivered: whole requests at the target ÷ at the upstream."]  # fmt: skip
+        sections += [ABOUT_FLAT_OUT]
         ratios = ratio_table(results["flat_out"])
         if ratios:
-            sections += ["## Ratios", "Median over the rounds of the ratio within a round (lowest–highest round).", ratios]
+            sections += [
+                "## Ratios",
+                "Median over the rounds of the ratio within a round (lowest–highest round).",
+                ratios,
+            ]
     if results["steady"]:
         sections += [
             f"## Below saturation: {options['load']:.0%} of the rate without mirroring",
-            "Open loop, random arrivals, latency from the moment a request was due. The target runs in CPU 0's idle time. "
-            "Ratios are to the same proxy without mirroring, in the same round (lowest–highest round). Window p99: the median over "
-            "100 ms windows of the p99 within a window; it bears every cost that is always there, but not the host's rare thefts of a CPU.",
+            ABOUT_STEADY,
             steady_table(results["steady"]),
         ]
     return "\n\n".join(sections) + "\n"
@@ -71,8 +90,9 @@ def disturbances(samples: List[Sample]) -> str:
     stolen, others = ([sample[name] for sample in samples] for name in ("cpu_stolen", "cpu_others"))
     again = sum(sample["tries"] - 1 for sample in samples)
     return (
-        f"The host of the virtual machine took {statistics.median(stolen):.1%} of a CPU (at most {max(stolen):.1%}), other "
-        f"processes had {statistics.median(others):.1%} of CPU 1 (at most {max(others):.1%}); for the former {again} measurements were taken again."
+        f"The host of the virtual machine took {statistics.median(stolen):.1%} of a CPU (at most {max(stolen):.1%}), "
+        f"other processes had {statistics.median(others):.1%} of CPU 1 (at most {max(others):.1%}); "
+        f"for the former {again} measurements were taken again."
     )
 
 
@@ -80,13 +100,19 @@ def absolute_table(samples: List[Sample]) -> str:
     rows = []
     for workload, peer in groups(samples, "peer"):
         own = having(samples, workload=workload.key, peer=peer)
-        rows.append([workload.title, TITLES[peer], number(median(own, "rps"), 0)]
-                    + [number(median(own, name), 0) for name in ("p50_us", "p99_us")]
-                    + [number(median(own, "cpu_per_100k"), 2), percent(median(own, "cpu_busy")), number(median(own, "peak_rss_mb"), 1)]
-                    + [number(median(own, "delivered_pct"), 2)]
-                    + [str(total(own, name)) for name in ("bad_status", "socket_errors")])  # fmt: skip
-    head = ["workload", "peer", "requests/s", "p50 µs", "p99 µs", "CPU s per 100k", "CPU 1", "peak RSS MB", "delivered %", "non-2xx", "socket errors"]
-    return table(head, rows)
+        rows.append(
+            [workload.title, TITLES[peer], number(median(own, "rps"), 0)]
+            + [number(median(own, name), 0) for name in ("p50_us", "p99_us")]
+            + [
+                number(median(own, "cpu_per_100k"), 2),
+                percent(median(own, "cpu_busy")),
+                number(median(own, "peak_rss_mb"), 1),
+            ]
+            + [number(median(own, "delivered_pct"), 2)]
+            + [str(total(own, name)) for name in ("bad_status", "socket_errors")]
+        )
+    head = ["workload", "peer", "requests/s", "p50 µs", "p99 µs", "CPU s per 100k", "CPU 1", "peak RSS MB", "delivered %"]
+    return table(head + FAULTS, rows)
 
 
 def ratio_table(samples: List[Sample]) -> Optional[str]:
@@ -107,13 +133,16 @@ def steady_table(samples: List[Sample]) -> str:
         without = having(samples, workload=workload.key, family=family, target="none")
         for state in ("none", "healthy", "dead"):
             own = having(samples, workload=workload.key, family=family, target=state)
-            rows.append([workload.title, TITLES[own[0]["peer"]], state, number(median(own, "rps"), 0)]
-                        + [number(median(own, name), 0) for name in STEADY_TIMES]
-                        + ["" if state == "none" else ratio(own, without, name) for name in STEADY_TIMES]
-                        + [number(median(own, "cpu_per_100k"), 2), number(median(own, "delivered_pct"), 2)]
-                        + [str(total(own, name)) for name in ("bad_status", "socket_errors")])  # fmt: skip
-    head = ["workload", "peer", "target", "requests/s", "p50 µs", "p99 µs", "window p99 µs", "p50 ratio", "p99 ratio", "window p99 ratio", "CPU s per 100k", "delivered %", "non-2xx", "socket errors"]
-    return table(head, rows)
+            rows.append(
+                [workload.title, TITLES[own[0]["peer"]], state, number(median(own, "rps"), 0)]
+                + [number(median(own, name), 0) for name in STEADY_TIMES]
+                + ["" if state == "none" else ratio(own, without, name) for name in STEADY_TIMES]
+                + [number(median(own, "cpu_per_100k"), 2), number(median(own, "delivered_pct"), 2)]
+                + [str(total(own, name)) for name in ("bad_status", "socket_errors")]
+            )
+    times = ["p50 µs", "p99 µs", "window p99 µs", "p50 ratio", "p99 ratio", "window p99 ratio"]
+    head = ["workload", "peer", "target", "requests/s", *times, "CPU s per 100k", "delivered %"]
+    return table(head + FAULTS, rows)
 
 
 def errors(samples: List[Sample]) -> List[str]:
@@ -130,8 +159,12 @@ def errors(samples: List[Sample]) -> List[str]:
 def groups(samples: List[Sample], name: str) -> List[tuple]:
     """Each (workload, value of `name`) that occurs, in the order of WORKLOADS and then of the samples."""
     values = dict.fromkeys(sample[name] for sample in samples)
-    return [(workload, value) for workload in present_workloads(samples) for value in values
-            if having(samples, workload=workload.key, **{name: value})]  # fmt: skip
+    return [
+        (workload, value)
+        for workload in present_workloads(samples)
+        for value in values
+        if having(samples, workload=workload.key, **{name: value})
+    ]
 
 
 def present_workloads(samples: List[Sample]) -> list:
@@ -153,7 +186,9 @@ def total(samples: List[Sample], name: str) -> int:
 
 def ratio(over: List[Sample], under: List[Sample], name: str) -> str:
     by_round = {sample["round"]: sample[name] for sample in under}
-    ratios = [sample[name] / by_round[sample["round"]] for sample in over if sample[name] and by_round.get(sample["round"])]
+    ratios = [
+        sample[name] / by_round[sample["round"]] for sample in over if sample[name] and by_round.get(sample["round"])
+    ]
     if not ratios:
         return "–"
     spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else ""

@@ -26,21 +26,23 @@ Drive = Callable[[int, int], load.Outcome]  # (port, seconds)
 class Rig(contextlib.ExitStack):
     """The upstream and the targets, which run from the first measurement to the last."""
 
-    def __init__(self, place: Place):
+    def __init__(self, place: Place, empty_answers: bool):
         super().__init__()
         self.place = place
         try:
             self.upstream = self.enter_context(Backend(place, "upstream"))
-            self.target = self.enter_context(Backend(place, "target"))
+            self.target = self.enter_context(Backend(place, "target", empty_answers=empty_answers))
             # Below saturation, latency is the question. A real target is another machine; this one shares a CPU with the
             # upstream, so it gets only the time that the upstream leaves, lest its work be taken for the peer's delay.
-            self.polite_target = self.enter_context(Backend(place, "polite-target", only_idle=True))
+            self.polite_target = self.enter_context(Backend(place, "polite-target", True, empty_answers))
             self.dead_port = self.enter_context(closed_port()).getsockname()[1]
         except BaseException:
             self.close()
             raise
 
-    def flat_out(self, peers: List[Peer], workload: Workload, seconds: int, connections: int, repeats: int) -> List[Sample]:
+    def flat_out(
+        self, peers: List[Peer], workload: Workload, seconds: int, connections: int, repeats: int
+    ) -> List[Sample]:
         def drive(port: int, duration: int) -> load.Outcome:
             return load.flat_out(self.place.tools, port, workload, duration, connections)
 
@@ -52,17 +54,23 @@ class Rig(contextlib.ExitStack):
                 samples.append({"round": turn, **sample})
         return samples
 
-    def below_saturation(self, family: str, workload: Workload, seconds: int, connections: int, repeats: int, rate: float) -> List[Sample]:
+    def below_saturation(
+        self, family: str, workload: Workload, seconds: int, connections: int, repeats: int, rate: float
+    ) -> List[Sample]:
         def drive(port: int, duration: int) -> load.Outcome:
             return load.at_rate(self.place.tools, port, workload, duration, connections, rate)
 
-        plain, shadowing = (next(p for p in PEERS if p.family == family and p.shadows is shadows) for shadows in (False, True))
+        plain, shadowing = (
+            next(p for p in PEERS if p.family == family and p.shadows is shadows) for shadows in (False, True)
+        )
         settings = [("none", plain, None), ("healthy", shadowing, self.polite_target), ("dead", shadowing, None)]
         samples = []
         for turn in range(1, repeats + 1):
             for state, peer, target in settings:
                 sample = self.measure_undisturbed(peer, workload, drive, seconds, target)
-                say(f"{workload.title}, {rate:.0f}/s, {turn}/{repeats}, {peer.title}, target {state}: p99 {sample['p99_us']:.0f} us")
+                say(
+                    f"{workload.title}, {rate:.0f}/s, {turn}/{repeats}, {peer.title}, target {state}: p99 {sample['p99_us']:.0f} us"
+                )
                 samples.append({"round": turn, "family": family, "target": state, "asked_rps": rate, **sample})
         return samples
 
@@ -74,7 +82,9 @@ class Rig(contextlib.ExitStack):
             rates = [sample["rps"] for sample in self.flat_out([plain], workload, 2, connections, 1)]
         return statistics.median(rates)
 
-    def measure_undisturbed(self, peer: Peer, workload: Workload, drive: Drive, seconds: int, target: Optional[Backend]) -> Sample:
+    def measure_undisturbed(
+        self, peer: Peer, workload: Workload, drive: Drive, seconds: int, target: Optional[Backend]
+    ) -> Sample:
         """The first try within STOLEN_LIMIT, or else the least disturbed one: chosen by that alone, never by its result."""
         tries: List[Sample] = []
         while len(tries) < TRIES and not (tries and tries[-1]["cpu_stolen"] <= STOLEN_LIMIT):
@@ -129,8 +139,8 @@ def machine_seconds() -> Tuple[float, float]:
     """So far: the peer's CPU at work for whatever process; and either CPU taken away by the host of a virtual machine."""
     lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
     cpus = {line[0]: [int(field) / TICKS for field in line[1:9]] for line in lines if line[0].startswith("cpu")}
-    user, nice, system = cpus[f"cpu{PEER_CPU}"][:3]
-    return user + nice + system, sum(cpus[f"cpu{cpu}"][7] for cpu in (BACKEND_CPU, PEER_CPU))
+    user, nice, system, _idle, _iowait, irq, softirq = cpus[f"cpu{PEER_CPU}"][:7]
+    return user + nice + system + irq + softirq, sum(cpus[f"cpu{cpu}"][7] for cpu in (BACKEND_CPU, PEER_CPU))
 
 
 def say(text: str) -> None:
