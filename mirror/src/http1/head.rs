@@ -1,0 +1,283 @@
+//! Message heads exactly as they were sent: order, case and duplicates of the headers kept.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+
+/// The most headers a head may have. Four times what pingora accepts, so that the engine refuses nothing that the proxy let pass.
+pub const MAX_HEADERS: usize = 1024;
+
+/// Heads with no more headers than this are parsed without an allocation for the parser's own table.
+const USUAL_HEADERS: usize = 64;
+
+/// One header line: its name in its own case, its value without the white space around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// As sent; compare without regard to case.
+    pub name: Bytes,
+    /// As sent; any bytes but CR, LF and NUL.
+    pub value: Bytes,
+}
+
+/// Header lines in the order they were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers(Vec<Header>);
+
+impl Headers {
+    /// The lines in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Header> {
+        self.0.iter()
+    }
+
+    /// The first value of this name, in any case.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name.as_bytes())).map(|h| &h.value)
+    }
+
+    /// Every value of this name, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Bytes> {
+        self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name.as_bytes())).map(|h| &h.value)
+    }
+
+    /// Whether a comma-separated list header (RFC 9110 §5.6.1) of this name has this token, in any case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.get_all(name)
+            .any(|value| value.split(|&b| b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token.as_bytes())))
+    }
+
+    /// Adds a line at the end.
+    pub fn push(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.0.push(Header { name: name.into(), value: value.into() });
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Parses a block of header lines without a start line, as trailers are.
+    pub fn parse(wire: &Bytes) -> Result<Headers, HeadError> {
+        let mut table = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+        match httparse::parse_headers(wire, &mut table)? {
+            httparse::Status::Complete((_, parsed)) => Ok(Headers::of(wire, parsed)),
+            httparse::Status::Partial => Err(HeadError::Incomplete),
+        }
+    }
+
+    fn of(wire: &Bytes, parsed: &[httparse::Header<'_>]) -> Headers {
+        Headers(
+            parsed
+                .iter()
+                .map(|h| Header { name: wire.slice_ref(h.name.as_bytes()), value: wire.slice_ref(h.value) })
+                .collect(),
+        )
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = &'a Header;
+    type IntoIter = std::slice::Iter<'a, Header>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// A request's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Any token.
+    pub method: Bytes,
+    /// The request target as sent: origin-form, absolute-form, authority-form or `*` (RFC 9112 §3.2).
+    pub target: Bytes,
+    /// The minor version of HTTP/1: 0 or 1.
+    pub minor: u8,
+    /// The header lines.
+    pub headers: Headers,
+}
+
+/// A response's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The minor version of HTTP/1: 0 or 1.
+    pub minor: u8,
+    /// Three digits.
+    pub status: u16,
+    /// The reason phrase; often empty.
+    pub reason: Bytes,
+    /// The header lines.
+    pub headers: Headers,
+}
+
+/// Why bytes are not a message head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// It breaks RFC 9112's syntax.
+    #[error("not an HTTP/1 head: {0}")]
+    Syntax(httparse::Error),
+    /// It does not end.
+    #[error("the head ends before its empty line")]
+    Incomplete,
+    /// More than [`MAX_HEADERS`].
+    #[error("more than {MAX_HEADERS} headers")]
+    TooManyHeaders,
+}
+
+impl From<httparse::Error> for HeadError {
+    fn from(e: httparse::Error) -> Self {
+        match e {
+            httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
+            e => HeadError::Syntax(e),
+        }
+    }
+}
+
+impl RequestHead {
+    /// Parses a whole head, its empty line included. The parts share `wire`'s memory.
+    ///
+    /// # Errors
+    /// When it is not one whole head, or has more than [`MAX_HEADERS`] headers.
+    pub fn parse(wire: &Bytes) -> Result<RequestHead, HeadError> {
+        let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+        match Self::parse_with(wire, &mut few) {
+            Err(HeadError::TooManyHeaders) => {
+                Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS])
+            }
+            done => done,
+        }
+    }
+
+    fn parse_with<'b>(
+        wire: &'b Bytes,
+        table: &mut [MaybeUninit<httparse::Header<'b>>],
+    ) -> Result<RequestHead, HeadError> {
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(wire, table)? {
+            httparse::Status::Partial => Err(HeadError::Incomplete),
+            httparse::Status::Complete(_) => Ok(RequestHead {
+                method: wire.slice_ref(parsed.method.unwrap_or_default().as_bytes()),
+                target: wire.slice_ref(parsed.path.unwrap_or_default().as_bytes()),
+                minor: parsed.version.unwrap_or(1),
+                headers: Headers::of(wire, parsed.headers),
+            }),
+        }
+    }
+
+    /// The version as on the wire.
+    pub fn version(&self) -> &'static str {
+        version(self.minor)
+    }
+}
+
+impl ResponseHead {
+    /// Parses a head at the start of `wire`; `Ok(None)` while it has not ended. Gives the head and its length in bytes. The
+    /// parts share `wire`'s memory.
+    ///
+    /// # Errors
+    /// When it cannot become a head, or has more than [`MAX_HEADERS`] headers.
+    pub fn parse(wire: &Bytes) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+        let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+        match Self::parse_with(wire, &mut few) {
+            Err(HeadError::TooManyHeaders) => {
+                Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS])
+            }
+            done => done,
+        }
+    }
+
+    fn parse_with<'b>(
+        wire: &'b Bytes,
+        table: &mut [MaybeUninit<httparse::Header<'b>>],
+    ) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut parsed, wire, table)? {
+            httparse::Status::Partial => Ok(None),
+            httparse::Status::Complete(length) => Ok(Some((
+                ResponseHead {
+                    minor: parsed.version.unwrap_or(1),
+                    status: parsed.code.unwrap_or_default(),
+                    reason: wire.slice_ref(parsed.reason.unwrap_or_default().as_bytes()),
+                    headers: Headers::of(wire, parsed.headers),
+                },
+                length,
+            ))),
+        }
+    }
+
+    /// The version as on the wire.
+    pub fn version(&self) -> &'static str {
+        version(self.minor)
+    }
+}
+
+/// The length of the head at the front of `bytes`, its empty line included; none while it has not ended.
+pub fn head_length(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while let Some(end) = bytes[start..].iter().position(|&b| b == b'\n').map(|at| start + at) {
+        if start > 0 && matches!(&bytes[start..end], b"" | b"\r") {
+            return Some(end + 1);
+        }
+        start = end + 1;
+    }
+    None
+}
+
+fn version(minor: u8) -> &'static str {
+    if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_case_and_duplicates_are_kept() {
+        let wire = Bytes::from_static(
+            b"PROPFIND /a?b HTTP/1.1\r\nhOsT: x\r\nX-A: 1\r\nAccept: */*\r\nx-a:  2 \r\n\r\n",
+        );
+        let head = RequestHead::parse(&wire).unwrap();
+        assert_eq!((&head.method[..], &head.target[..], head.minor), (&b"PROPFIND"[..], &b"/a?b"[..], 1));
+        let lines: Vec<_> = head.headers.iter().map(|h| (&h.name[..], &h.value[..])).collect();
+        assert_eq!(
+            lines,
+            [(&b"hOsT"[..], &b"x"[..]), (b"X-A", b"1"), (b"Accept", b"*/*"), (b"x-a", b"2")]
+        );
+        assert_eq!(head.headers.get_all("X-A").count(), 2);
+    }
+
+    #[test]
+    fn heads_with_very_many_headers_are_parsed_and_too_many_refused() {
+        let head = |n: usize| {
+            let mut wire = b"GET / HTTP/1.1\r\n".to_vec();
+            (0..n).for_each(|i| wire.extend_from_slice(format!("a{i}: b\r\n").as_bytes()));
+            wire.extend_from_slice(b"\r\n");
+            RequestHead::parse(&wire.into())
+        };
+        assert_eq!(head(65).unwrap().headers.len(), 65);
+        assert_eq!(head(MAX_HEADERS).unwrap().headers.len(), MAX_HEADERS);
+        assert_eq!(head(MAX_HEADERS + 1), Err(HeadError::TooManyHeaders));
+    }
+
+    #[test]
+    fn a_response_head_is_awaited_until_its_empty_line() {
+        let whole = b"HTTP/1.0 499 \r\nA: b\r\n\r\nbody";
+        for cut in 0..whole.len() - 4 {
+            assert_eq!(ResponseHead::parse(&Bytes::copy_from_slice(&whole[..cut])).unwrap(), None, "cut at {cut}");
+        }
+        let (head, length) = ResponseHead::parse(&Bytes::from_static(whole)).unwrap().unwrap();
+        assert_eq!((head.minor, head.status, length), (0, 499, whole.len() - 4));
+    }
+
+    #[test]
+    fn list_headers_are_searched_by_token() {
+        let wire = Bytes::from_static(b"GET / HTTP/1.1\r\nConnection: keep-alive, Upgrade\r\n\r\n");
+        let head = RequestHead::parse(&wire).unwrap();
+        assert!(head.headers.has_token("connection", "upgrade"));
+        assert!(!head.headers.has_token("connection", "up"));
+    }
+}
