@@ -1,1 +1,43 @@
-//! The mirror engine.
+//! The mirror engine: takes exchanges that a source offers, and brings them to sinks, without the source ever waiting.
+//!
+//! # The life of an exchange
+//!
+//! ```text
+//!  source's thread                 │ engine's thread(s)
+//!                                  │
+//!  Tap::begin(head) ─── Arrival ───┼──▶ Fanout ── Pipeline ──┬─ Queue ──▶ Shadow ──▶ target
+//!     │                            │    parses the head,     │              ▲  │
+//!     ▼                            │    runs the stages      │              │  └ Answer ─┐
+//!  ExchangeWriter                  │                         └─ Queue ──▶ Recorder ◀────┘
+//!     data, request_end ───────────┼─▶ body: a chain of chunks, ─┴──────────┴ read by each at its own pace
+//!     respond, response_data ──────┼─▶ body
+//!     finish | abort               │
+//! ```
+//!
+//! A source sees the head of a request and calls [`source::Tap::begin`]. There it is decided, before anything else is spent on
+//! it, whether the exchange is within the fraction that is mirrored, and whether the byte budget ([`budget`]) has room for it. What
+//! follows is written into an [`source::ExchangeWriter`]: a body's bytes are appended to a lock-free chain ([`body`]) that every
+//! sink reads at its own pace; a sink that falls too far behind is cut off, alone.
+//!
+//! On the engine's threads the fan-out parses the head, runs the stages, and puts the exchange into each sink's bounded queue. Sinks
+//! ([`sink`]) work while the exchange is still under way: a shadow sends its copy as the body flows.
+//!
+//! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
+//! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.
+
+pub mod body;
+pub mod budget;
+pub mod config;
+pub mod engine;
+pub mod exchange;
+mod fanout;
+pub mod http1;
+pub mod outcome;
+mod pipeline;
+pub mod queue;
+pub mod recording;
+pub mod resolve;
+pub mod sink;
+pub mod source;
+pub mod stage;
+pub mod telemetry;

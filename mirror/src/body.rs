@@ -1,0 +1,359 @@
+//! The shared body: appended once by a source, read by every sink at its own pace, bounded.
+//!
+//! ```text
+//!   reader A          reader B                 writer
+//!      ▼                 ▼                       ▼
+//!    cell ──chunk──▶   cell ──chunk──▶ cell ──▶ (empty cell)
+//! ```
+//!
+//! A body is a chain of cells. The writer holds the last, empty one; appending fills it with a chunk and the next empty cell.
+//! A reader's place is the cell it will read next. Cells are counted references, so a chunk is freed when the last reader has passed
+//! it, by nobody's doing in particular. There is no lock: the only thing writer and readers agree on is one `OnceLock` a cell.
+//!
+//! Each reader has a slot with its place in the chain and how far it is behind. When that passes the slot's own bound, or takes
+//! the sink's share of the budget over its bound, the *writer* cuts that reader off: it takes the reader's place away, which frees
+//! what that reader alone held at once, even where its task is asleep or still in a queue. The others notice nothing. When the
+//! budget itself is spent the body ends for all, as [`BodyEnd::Lost`].
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::budget::{Budget, Share};
+use crate::outcome::{Abort, DropReason};
+
+/// What a chunk costs beside its bytes: its cell, its owner and the allocator's rounding. Without it, bodies of one-byte
+/// chunks would hold a hundred times their bound.
+const CHUNK_OVERHEAD: usize = 256;
+
+fn cost(bytes: &Bytes) -> usize {
+    bytes.len() + CHUNK_OVERHEAD
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// All of it was seen; with the trailer section where there was one.
+    Complete(Option<Bytes>),
+    /// The source lost one of the two ends before the body's.
+    Aborted(Abort),
+    /// The engine could not keep it.
+    Lost(DropReason),
+}
+
+/// What a reader is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// The next bytes.
+    Data(Bytes),
+    /// The end; asked again, it comes again.
+    End(BodyEnd),
+}
+
+enum Link {
+    Chunk(Bytes, Arc<Cell>),
+    End(BodyEnd),
+}
+
+#[derive(Default)]
+struct Cell {
+    link: OnceLock<Link>,
+}
+
+impl Drop for Cell {
+    /// Frees the chain behind in a loop: the derived drop would recurse once a chunk and overflow the stack on a long body.
+    fn drop(&mut self) {
+        let mut link = self.link.take();
+        while let Some(Link::Chunk(_, next)) = link {
+            link = Arc::into_inner(next).and_then(|mut cell| cell.link.take());
+        }
+    }
+}
+
+/// The bounds of one reader.
+#[derive(Debug, Clone)]
+pub struct SlotBounds {
+    /// How many bytes it may be behind the writer.
+    pub lag: u64,
+    /// What it holds back counts to this share.
+    pub share: Arc<Share>,
+}
+
+struct Slot {
+    bounds: SlotBounds,
+    /// The reader's place; none while the reader looks at it, and after a cut.
+    place: AtomicCell<Option<Arc<Cell>>>,
+    /// Cost of what was appended and not yet released, and the flags. Whoever sets a flag takes what is behind off the share.
+    behind: AtomicU64,
+    /// The total at which the writer wakes the reader.
+    wake_at: AtomicU64,
+    waker: AtomicWaker,
+}
+
+const CUT_LAG: u64 = 1 << 63;
+const CUT_SHARE: u64 = 1 << 62;
+const DETACHED: u64 = 1 << 61;
+const FLAGS: u64 = CUT_LAG | CUT_SHARE | DETACHED;
+
+impl Slot {
+    /// The writer's side: `n` more is behind. Gives whether the reader is to be woken at once.
+    fn add(&self, n: u64) -> bool {
+        let before = self.behind.fetch_add(n, SeqCst);
+        if before & FLAGS != 0 {
+            self.behind.fetch_sub(n, SeqCst);
+            return false;
+        }
+        let within_share = self.bounds.share.add(n as usize);
+        let flag = match (before + n > self.bounds.lag, within_share) {
+            (true, _) => CUT_LAG,
+            (_, false) => CUT_SHARE,
+            _ => return false,
+        };
+        self.set(flag);
+        drop(self.place.take());
+        true
+    }
+
+    /// The reader's side: `n` is no longer held.
+    fn release(&self, n: u64) {
+        if self.behind.fetch_sub(n, SeqCst) & FLAGS == 0 {
+            self.bounds.share.sub(n as usize);
+        }
+    }
+
+    fn set(&self, flag: u64) {
+        let before = self.behind.fetch_or(flag, SeqCst);
+        if before & FLAGS == 0 {
+            self.bounds.share.sub(before as usize);
+        }
+    }
+
+    /// Looks at the reader's place and moves it. The place is the reader's own for that moment; a writer that cuts meanwhile
+    /// finds none to take away, so that the flag is looked at again once the place is back.
+    fn look<R>(&self, at: impl FnOnce(&mut Arc<Cell>) -> R) -> Result<R, DropReason> {
+        let mut place = match self.place.take() {
+            Some(place) => place,
+            None => return Err(self.cut().unwrap_or(DropReason::Lag)),
+        };
+        let seen = at(&mut place);
+        self.place.store(Some(place));
+        match self.cut() {
+            None => Ok(seen),
+            Some(reason) => {
+                drop(self.place.take());
+                Err(reason)
+            }
+        }
+    }
+
+    fn cut(&self) -> Option<DropReason> {
+        match self.behind.load(SeqCst) {
+            b if b & CUT_LAG != 0 => Some(DropReason::Lag),
+            b if b & CUT_SHARE != 0 => Some(DropReason::Share),
+            _ => None,
+        }
+    }
+}
+
+/// What the writer and all readers of one body share.
+struct Flow {
+    slots: Box<[Slot]>,
+    /// Cost of all that was appended.
+    total: AtomicU64,
+    ended: AtomicBool,
+}
+
+/// The writing end, held by the source.
+pub(crate) struct BodyWriter {
+    /// The empty cell; none once the body has ended.
+    tail: Option<Arc<Cell>>,
+    flow: Arc<Flow>,
+    budget: Arc<Budget>,
+}
+
+impl BodyWriter {
+    /// A body with a reader for each of `slots`, in their order.
+    pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Vec<BodyReader>) {
+        let root = Arc::new(Cell::default());
+        let slots: Box<[Slot]> = slots
+            .map(|bounds| Slot {
+                bounds,
+                place: AtomicCell::new(Some(root.clone())),
+                behind: AtomicU64::new(0),
+                wake_at: AtomicU64::new(0),
+                waker: AtomicWaker::new(),
+            })
+            .collect();
+        let flow = Arc::new(Flow { slots, total: AtomicU64::new(0), ended: AtomicBool::new(false) });
+        let readers = (0..flow.slots.len())
+            .map(|slot| BodyReader { flow: flow.clone(), slot, start: None, unreleased: 0 })
+            .collect();
+        (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
+    }
+
+    /// Appends a chunk. Never waits: where the budget has no room for it the body ends as lost, which is told by `false`.
+    pub(crate) fn append(&mut self, bytes: Bytes) -> bool {
+        if bytes.is_empty() || self.tail.is_none() {
+            return true;
+        }
+        let n = cost(&bytes);
+        let Some(charge) = self.budget.charge(n) else {
+            self.end(BodyEnd::Lost(DropReason::Memory));
+            return false;
+        };
+        let next = Arc::new(Cell::default());
+        if let Some(cell) = self.tail.replace(next.clone()) {
+            let _ = cell.link.set(Link::Chunk(charge.hold(bytes), next));
+        }
+        let n = n as u64;
+        let total = self.flow.total.fetch_add(n, SeqCst) + n;
+        for slot in &self.flow.slots {
+            if slot.add(n) || total >= slot.wake_at.load(SeqCst) {
+                slot.waker.wake();
+            }
+        }
+        true
+    }
+
+    /// Ends the body; a second end is ignored.
+    pub(crate) fn end(&mut self, end: BodyEnd) {
+        if let Some(cell) = self.tail.take() {
+            let _ = cell.link.set(Link::End(end));
+            self.flow.ended.store(true, SeqCst);
+            self.flow.slots.iter().for_each(|slot| slot.waker.wake());
+        }
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        self.tail.is_some()
+    }
+}
+
+/// One sink's reading end. Dropping it frees all that it alone held.
+pub struct BodyReader {
+    flow: Arc<Flow>,
+    slot: usize,
+    /// Where a rewind goes back to, while that is possible.
+    start: Option<Arc<Cell>>,
+    /// Cost of what was read and kept for a rewind.
+    unreleased: u64,
+}
+
+impl BodyReader {
+    /// The next chunk, when it is there. What it gives counts as held by this reader until [`done_with`](Self::done_with).
+    ///
+    /// # Errors
+    /// Why this reader was cut off, once it was.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, DropReason>> {
+        loop {
+            if let Some(chunk) = self.try_next()? {
+                return Poll::Ready(Ok(chunk));
+            }
+            ready!(self.poll_behind(cx, 1))?;
+        }
+    }
+
+    /// Waits for [`poll_next`](Self::poll_next).
+    ///
+    /// # Errors
+    /// Why this reader was cut off, once it was.
+    pub async fn next(&mut self) -> Result<Chunk, DropReason> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next chunk where it is there already.
+    ///
+    /// # Errors
+    /// Why this reader was cut off, once it was.
+    pub fn try_next(&mut self) -> Result<Option<Chunk>, DropReason> {
+        self.slot().look(|place| {
+            let (bytes, next) = match place.link.get() {
+                None => return None,
+                Some(Link::End(end)) => return Some(Chunk::End(end.clone())),
+                Some(Link::Chunk(bytes, next)) => (bytes.clone(), next.clone()),
+            };
+            *place = next;
+            Some(Chunk::Data(bytes))
+        })
+    }
+
+    /// Resolves when the body has ended or at least `cost` bytes more are to be read. A reader that only collects waits for
+    /// many, so that a body of many chunks does not wake it for each.
+    ///
+    /// # Errors
+    /// Why this reader was cut off, once it was.
+    pub fn poll_behind(&mut self, cx: &mut Context<'_>, cost: u64) -> Poll<Result<(), DropReason>> {
+        let (slot, flow) = (self.slot(), &self.flow);
+        slot.waker.register(cx.waker());
+        let wake_at = flow.total.load(SeqCst).saturating_add(cost);
+        slot.wake_at.store(wake_at, SeqCst);
+        // What came before the mark was set has moved the total or filled the place; what comes after it sees the mark.
+        let filled = slot.look(|place| place.link.get().is_some())?;
+        if flow.ended.load(SeqCst) || (filled && cost <= 1) || flow.total.load(SeqCst) >= wake_at {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// Resolves when this reader is cut off: for a sink that waits for something else and must not wait for it in vain.
+    pub fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<DropReason> {
+        self.slot().waker.register(cx.waker());
+        self.slot().cut().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Tells that a chunk is not needed any more.
+    pub fn done_with(&mut self, bytes: &Bytes) {
+        let n = cost(bytes) as u64;
+        if self.start.is_none() {
+            return self.slot().release(n);
+        }
+        self.unreleased += n;
+        if self.unreleased > self.slot().bounds.lag / 2 {
+            self.forget_start();
+        }
+    }
+
+    /// From here on keeps what is read, so that [`rewind`](Self::rewind) can go back to it, as long as it is within half of the lag bound.
+    pub fn mark_start(&mut self) {
+        self.start = self.slot().look(|place| place.clone()).ok();
+    }
+
+    /// Goes back to the marked start; `false` where it was not marked or is no longer kept.
+    pub fn rewind(&mut self) -> bool {
+        let Some(start) = self.start.clone() else { return false };
+        self.unreleased = 0;
+        self.slot().look(|place| *place = start).is_ok()
+    }
+
+    fn forget_start(&mut self) {
+        self.start = None;
+        let n = std::mem::take(&mut self.unreleased);
+        self.slot().release(n);
+    }
+
+    fn slot(&self) -> &Slot {
+        &self.flow.slots[self.slot]
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        self.slot().set(DETACHED);
+        drop(self.slot().place.take());
+    }
+}
+
+impl std::fmt::Debug for BodyReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BodyReader").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What the engine holds, in bytes, against its bounds.
+//!
+//! Two bounds work together. The one [`Budget`] covers every byte that is held, once, however many sinks read it. A [`Share`]
+//! covers what one sink alone holds back: it is the budget divided by the sinks and one, so that all sinks stuck at once
+//! still leave room for what is under way, and no sink starves another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+
+use bytes::Bytes;
+
+/// The byte budget (`limits.memory`).
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of this many bytes.
+    pub fn new(limit: usize) -> Arc<Budget> {
+        Arc::new(Budget { limit, used: AtomicUsize::new(0), peak: AtomicUsize::new(0) })
+    }
+
+    /// Takes `n` bytes until the charge is dropped; none where they do not fit. Never waits.
+    pub fn charge(self: &Arc<Self>, n: usize) -> Option<Charge> {
+        let used = self.used.fetch_add(n, Relaxed) + n;
+        if used > self.limit {
+            self.used.fetch_sub(n, Relaxed);
+            return None;
+        }
+        if used > self.peak.load(Relaxed) {
+            self.peak.fetch_max(used, Relaxed);
+        }
+        Some(Charge { budget: self.clone(), n })
+    }
+
+    /// Bytes held now.
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// The most bytes held so far.
+    pub fn peak(&self) -> usize {
+        self.peak.load(Relaxed)
+    }
+
+    /// The bound.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+/// Bytes taken from a [`Budget`], given back on drop.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Arc<Budget>,
+    n: usize,
+}
+
+impl Charge {
+    /// `bytes` as bytes that keep this charge until their last clone is dropped, wherever they have got to by then.
+    pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _charge: self })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.n, Relaxed);
+    }
+}
+
+struct Held {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What one sink alone holds back, over all its exchanges.
+#[derive(Debug)]
+pub struct Share {
+    limit: usize,
+    // Signed: the writer adds and a reader subtracts without agreeing on an order, so that it may be below zero for a moment.
+    held: AtomicIsize,
+}
+
+impl Share {
+    /// A share of this many bytes.
+    pub fn new(limit: usize) -> Arc<Share> {
+        Arc::new(Share { limit, held: AtomicIsize::new(0) })
+    }
+
+    /// Adds `n` and tells whether the share is within its bound still.
+    pub(crate) fn add(&self, n: usize) -> bool {
+        let n = n as isize;
+        self.held.fetch_add(n, Relaxed) + n <= self.limit as isize
+    }
+
+    pub(crate) fn sub(&self, n: usize) {
+        self.held.fetch_sub(n as isize, Relaxed);
+    }
+
+    /// Bytes held now.
+    pub fn held(&self) -> usize {
+        self.held.load(Relaxed).max(0) as usize
+    }
+
+    /// The bound.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_what_is_dropped_comes_back() {
+        let budget = Budget::new(100);
+        let first = budget.charge(60).unwrap();
+        assert!(budget.charge(41).is_none());
+        let second = budget.charge(40).unwrap();
+        drop(first);
+        assert_eq!((budget.used(), budget.peak()), (40, 100));
+        drop(second);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn held_bytes_keep_their_charge_until_the_last_clone_or_slice_is_gone() {
+        let budget = Budget::new(100);
+        let bytes = budget.charge(10).unwrap().hold(Bytes::from_static(b"0123456789"));
+        let slice = bytes.slice(2..4);
+        drop(bytes);
+        assert_eq!((&slice[..], budget.used()), (&b"23"[..], 10));
+        drop(slice);
+        assert_eq!(budget.used(), 0);
+    }
+}

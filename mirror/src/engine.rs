@@ -1,0 +1,177 @@
+//! Builds the engine from its configuration, runs it on threads of its own, and drains it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::fanout::Fanout;
+use crate::pipeline::Pipeline;
+use crate::queue::queue;
+use crate::recording::file::FileError;
+use crate::sink::{self, SinkSlot};
+use crate::source::Tap;
+use crate::telemetry::Telemetry;
+
+/// After the drain's limit, how long sinks have to settle what they hold: a recorder writes its last block in it.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] FileError),
+    /// No thread, or no randomness, is to be had from the system.
+    #[error("the engine cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A running engine.
+pub struct Engine {
+    tap: Tap,
+    sinks: Arc<[SinkSlot]>,
+    drain: watch::Sender<bool>,
+    shutdown: watch::Sender<bool>,
+    finished: std::sync::mpsc::Receiver<()>,
+    budget: Arc<Budget>,
+    seen: crate::telemetry::Counter,
+}
+
+impl Engine {
+    /// Opens the sinks and starts the threads. `source` names the way in, for its counters.
+    ///
+    /// # Errors
+    /// When a recording cannot be opened or the system gives no thread.
+    pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
+        let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
+        let (drain, draining) = watch::channel(false);
+        let (shutdown, shutting_down) = watch::channel(false);
+        let (arrivals, arriving) = mpsc::unbounded_channel();
+        let (finish, finished) = std::sync::mpsc::channel();
+
+        let threads = config.engine.threads.get();
+        let mut builder = match threads {
+            1 => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        let runtime = builder.worker_threads(threads).thread_name("mirror-engine").enable_all().build()?;
+        let _entered = runtime.enter();
+
+        let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
+        for plan in sink::plan(config, &budget, telemetry)? {
+            let (sender, stream) = queue(plan.slot.queue);
+            running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
+            queues.push(sender);
+            slots.push(plan.slot);
+        }
+        observe(telemetry, &budget, &slots, &queues);
+        let sinks: Arc<[SinkSlot]> = slots.into();
+        let metrics = telemetry.source(source);
+        let seen = metrics.seen.clone();
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), metrics)
+            .map_err(std::io::Error::other)?;
+        let fanout = Fanout { pipeline: Pipeline::new(config), queues };
+
+        drop(_entered);
+        std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
+            runtime.block_on(async move {
+                let fanout = tokio::spawn(fanout.run(arriving, draining));
+                // A sink ends when its queue has, and the queues end with the fan-out.
+                for ending in std::iter::once(fanout).chain(running) {
+                    if let Err(error) = ending.await {
+                        tracing::error!(%error, "a part of the engine ended badly");
+                    }
+                }
+            });
+            runtime.shutdown_timeout(SETTLE);
+            let _ = finish.send(());
+        })?;
+        Ok(Engine { tap, sinks, drain, shutdown, finished, budget, seen })
+    }
+
+    /// What sources hold.
+    pub fn tap(&self) -> Tap {
+        self.tap.clone()
+    }
+
+    /// The sinks with their counters, for a status line or the summary.
+    pub fn sinks(&self) -> Arc<[SinkSlot]> {
+        self.sinks.clone()
+    }
+
+    /// Exchanges that the source has seen.
+    pub fn seen(&self) -> crate::telemetry::Counter {
+        self.seen.clone()
+    }
+
+    /// The byte budget.
+    pub fn budget(&self) -> Arc<Budget> {
+        self.budget.clone()
+    }
+
+    /// Takes no more exchanges, lets the sinks finish what they have within `limit`, then ends them. Gives whether all finished
+    /// in time; either way every account is settled afterwards.
+    pub fn drain(self, limit: Duration) -> bool {
+        let _ = self.drain.send(true);
+        drop(self.tap);
+        if self.finished.recv_timeout(limit).is_ok() {
+            return true;
+        }
+        let _ = self.shutdown.send(true);
+        let _ = self.finished.recv_timeout(2 * SETTLE);
+        false
+    }
+}
+
+fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, slots: &[SinkSlot], queues: &[crate::queue::Queue]) {
+    let reading = |read: fn(&Budget) -> usize| {
+        let budget = budget.clone();
+        Box::new(move || read(&budget) as u64)
+    };
+    telemetry.gauge("mirror_memory_used_bytes", "Bytes of exchanges held now.", reading(Budget::used));
+    telemetry.gauge("mirror_memory_peak_bytes", "The most bytes of exchanges held so far.", reading(Budget::peak));
+    telemetry.gauge("mirror_memory_limit_bytes", "The byte budget (limits.memory).", reading(Budget::limit));
+    let of_sinks = |read: fn(&SinkSlot, &crate::queue::Queue) -> crate::telemetry::Reading| {
+        slots.iter().zip(queues).map(|(slot, queue)| (slot.name.clone(), read(slot, queue))).collect()
+    };
+    telemetry.gauges("mirror_sink_queue_length", "Copies that wait.", "sink", of_sinks(|_, q| Box::new(q.gauge())));
+    telemetry.gauges(
+        "mirror_sink_queue_limit",
+        "Copies that may wait.",
+        "sink",
+        of_sinks(|slot, _| {
+            let limit = slot.queue as u64;
+            Box::new(move || limit)
+        }),
+    );
+    telemetry.gauges(
+        "mirror_sink_held_bytes",
+        "Bytes of bodies that the sink holds back.",
+        "sink",
+        of_sinks(|slot, _| {
+            let share = slot.share.clone();
+            Box::new(move || share.held() as u64)
+        }),
+    );
+    telemetry.gauges(
+        "mirror_sink_held_limit_bytes",
+        "Bytes of bodies that the sink may hold back: its share of the byte budget.",
+        "sink",
+        of_sinks(|slot, _| {
+            let limit = slot.share.limit() as u64;
+            Box::new(move || limit)
+        }),
+    );
+    telemetry.gauges(
+        "mirror_sink_in_flight",
+        "Exchanges offered whose account is not settled.",
+        "sink",
+        of_sinks(|slot, _| {
+            let metrics = slot.metrics.clone();
+            Box::new(move || metrics.in_flight())
+        }),
+    );
+}

@@ -1,0 +1,118 @@
+//! What became of an exchange, and of each copy: the words that metrics, recordings and the summary share.
+
+/// Declares an enum of reasons with the label that metrics and recordings use.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every reason, in the order of their numbers.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// As metrics and recordings call it.
+            pub const fn label(self) -> &'static str {
+                match self { $($name::$variant => $label,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.label())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a copy was given up by us.
+    DropReason {
+        /// The byte budget was spent.
+        Memory = "memory",
+        /// The sink held back its share of the byte budget.
+        Share = "share",
+        /// The sink fell too far behind within one exchange.
+        Lag = "lag",
+        /// The sink's queue was full.
+        QueueFull = "queue_full",
+        /// The target is failing and is left alone for a while.
+        Backoff = "backoff",
+        /// The source lost the exchange before its request was whole.
+        Aborted = "aborted",
+        /// The head cannot be read.
+        Malformed = "malformed",
+        /// The disk did not keep up.
+        DiskSlow = "disk_slow",
+        /// The program ended first.
+        Shutdown = "shutdown",
+    }
+}
+
+reasons! {
+    /// Why a copy that was taken did not arrive.
+    FailReason {
+        /// The target's name was not found.
+        Resolve = "resolve",
+        /// The connection was refused, or could not be opened.
+        Connect = "connect",
+        /// The connection took too long to open.
+        ConnectTimeout = "connect_timeout",
+        /// The answer took too long.
+        Timeout = "timeout",
+        /// The target reset or closed the connection before it had answered.
+        Reset = "reset",
+        /// What came back is not HTTP.
+        Protocol = "protocol",
+        /// The disk is full.
+        DiskFull = "disk_full",
+        /// The disk failed otherwise.
+        Disk = "disk",
+    }
+}
+
+reasons! {
+    /// Why a sink was not meant to have an exchange; this is no loss.
+    SkipReason {
+        /// It is outside the fraction that is mirrored.
+        Fraction = "fraction",
+        /// It bears the marker: it is a copy itself.
+        Marked = "marked",
+    }
+}
+
+reasons! {
+    /// Why an exchange did not come to its end.
+    Abort {
+        /// The client left.
+        Downstream = "downstream",
+        /// The application refused, reset or was late.
+        Upstream = "upstream",
+        /// We ended first.
+        Shutdown = "shutdown",
+    }
+}
+
+/// What became of one sink's copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It arrived, and was answered or written.
+    Delivered,
+    /// We gave it up.
+    Dropped(DropReason),
+    /// It did not arrive.
+    Failed(FailReason),
+    /// It was not meant to go there.
+    Skipped(SkipReason),
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Delivered => f.write_str("delivered"),
+            Outcome::Dropped(reason) => write!(f, "dropped: {reason}"),
+            Outcome::Failed(reason) => write!(f, "failed: {reason}"),
+            Outcome::Skipped(reason) => write!(f, "skipped: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The bounded queue before each sink. When it is full the newest copy is dropped, and counted: what waits already is older and
+//! its bytes are spent.
+
+use tokio::sync::mpsc::{Receiver, Sender, WeakSender, channel};
+
+use crate::exchange::{Account, Exchange};
+use crate::outcome::DropReason;
+
+/// One exchange for one sink, with the account the sink settles when it knows what became of it.
+#[derive(Debug)]
+pub struct Offer {
+    /// The exchange.
+    pub exchange: Exchange,
+    /// Settle it; dropped unsettled it counts as dropped at shutdown.
+    pub account: Account,
+}
+
+/// The fan-out's end.
+pub(crate) struct Queue(Sender<Offer>);
+
+/// The sink's end.
+pub struct ExchangeStream(Receiver<Offer>);
+
+/// A queue of at most `length` copies.
+pub(crate) fn queue(length: usize) -> (Queue, ExchangeStream) {
+    let (sender, receiver) = channel(length);
+    (Queue(sender), ExchangeStream(receiver))
+}
+
+impl Queue {
+    /// Puts a copy in, or drops and counts it. Never waits.
+    pub(crate) fn offer(&self, offer: Offer) {
+        if let Err(refused) = self.0.try_send(offer) {
+            match refused {
+                tokio::sync::mpsc::error::TrySendError::Full(offer) => offer.account.dropped(DropReason::QueueFull),
+                tokio::sync::mpsc::error::TrySendError::Closed(offer) => offer.account.dropped(DropReason::Shutdown),
+            }
+        }
+    }
+
+    /// Tells how many copies wait, without keeping the queue open.
+    pub(crate) fn gauge(&self) -> impl Fn() -> u64 + Send + 'static {
+        let queue: WeakSender<Offer> = self.0.downgrade();
+        move || queue.upgrade().map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64)
+    }
+}
+
+impl ExchangeStream {
+    /// The next copy; none when the engine drains and all have been taken.
+    pub async fn next(&mut self) -> Option<Offer> {
+        self.0.recv().await
+    }
+}

@@ -1,0 +1,107 @@
+//! Sinks: where exchanges go. A new one is a file below `sink/` with one `run`, and a line in [`plan`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::budget::{Budget, Share};
+use crate::config::{Config, Fraction};
+use crate::queue::ExchangeStream;
+use crate::telemetry::{SinkMetrics, Telemetry};
+
+mod recorder;
+mod shadow;
+
+pub use recorder::{Recorder, file_options};
+pub use shadow::Shadow;
+
+/// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
+pub type Shutdown = tokio::sync::watch::Receiver<bool>;
+
+/// Takes exchanges at its own pace and settles each one's account.
+pub trait Sink: Send + 'static {
+    /// Runs until the stream has ended and what was taken from it is settled, or until `shutdown`.
+    fn run(self, stream: ExchangeStream, shutdown: Shutdown) -> impl Future<Output = ()> + Send;
+}
+
+/// What sources, bodies and accounts know of one sink.
+pub struct SinkSlot {
+    /// As in metrics, the summary and recordings.
+    pub name: String,
+    /// The fraction of the exchanges that it gets.
+    pub fraction: Fraction,
+    /// How far it may be behind within one exchange, in bytes.
+    pub lag: u64,
+    /// What it alone may hold back.
+    pub share: Arc<Share>,
+    /// Copies that may wait before it.
+    pub queue: usize,
+    /// Whether it reads responses.
+    pub reads_responses: bool,
+    /// Whether it reads what the targets answered.
+    pub reads_answers: bool,
+    /// Whether it is a target, which answers.
+    pub answers: bool,
+    /// Its counters.
+    pub metrics: SinkMetrics,
+}
+
+type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// A sink that is ready to run.
+pub(crate) struct Plan {
+    pub(crate) slot: SinkSlot,
+    pub(crate) run: Run,
+}
+
+impl Plan {
+    fn new<S: Sink>(slot: SinkSlot, sink: S) -> Plan {
+        Plan { slot, run: Box::new(move |stream, shutdown| Box::pin(sink.run(stream, shutdown))) }
+    }
+}
+
+/// The sinks that a configuration asks for.
+///
+/// # Errors
+/// When the recording cannot be opened.
+pub(crate) fn plan(
+    config: &Config,
+    budget: &Arc<Budget>,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Vec<Plan>, crate::engine::EngineError> {
+    let sinks = config.shadow.len() + usize::from(config.record.is_some());
+    let share = || Share::new(budget.limit() / (sinks + 1));
+    let mut plans = Vec::with_capacity(sinks);
+    for shadow in &config.shadow {
+        let slot = SinkSlot {
+            name: shadow.label(),
+            fraction: shadow.fraction.unwrap_or(config.fraction),
+            lag: shadow.lag.bytes(),
+            share: share(),
+            queue: shadow.queue.get(),
+            reads_responses: false,
+            reads_answers: false,
+            answers: true,
+            metrics: telemetry.sink(&shadow.label()),
+        };
+        let sink = Shadow::new(shadow, &config.marker, config.record.is_some(), budget, telemetry);
+        plans.push(Plan::new(slot, sink));
+    }
+    if let Some(record) = &config.record {
+        let slot = SinkSlot {
+            name: "record".into(),
+            fraction: record.fraction.unwrap_or(config.fraction),
+            // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
+            lag: record.max_body.bytes() + recorder::READ_AHEAD,
+            share: share(),
+            queue: recorder::QUEUE,
+            reads_responses: true,
+            reads_answers: true,
+            answers: false,
+            metrics: telemetry.sink("record"),
+        };
+        let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;
+        plans.push(Plan::new(slot, recorder));
+    }
+    Ok(plans)
+}

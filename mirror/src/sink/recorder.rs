@@ -1,0 +1,130 @@
+//! Records exchanges. Each is collected while it flows, encoded when it has ended and its targets have answered, and written in
+//! blocks by a thread of its own: a disk that is slow or full costs records, and nobody else anything.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::budget::{Budget, Share};
+use crate::config::RecordConfig;
+use crate::exchange::{Account, Exchange};
+use crate::outcome::DropReason;
+use crate::queue::{ExchangeStream, Offer};
+use crate::recording::Record;
+use crate::recording::file::FileError;
+use crate::sink::{Shutdown, Sink};
+use crate::telemetry::Telemetry;
+
+mod batch;
+mod collect;
+mod disk;
+
+use batch::Batch;
+use disk::Disk;
+pub use disk::file_options;
+
+/// Exchanges that may wait to be picked up. The recorder only has to begin with each, so that this is a pause of the engine's.
+pub(super) const QUEUE: usize = 4096;
+
+/// How far behind its collecting may be, beside what it keeps.
+pub(super) const READ_AHEAD: u64 = 1024 * 1024;
+
+/// The sink that writes a recording.
+pub struct Recorder {
+    max_body: u64,
+    flush_bytes: usize,
+    flush_interval: Duration,
+    answer_wait: Duration,
+    budget: Arc<Budget>,
+    batch: Mutex<Batch>,
+    disk: Disk,
+}
+
+impl Recorder {
+    /// Opens the recording and starts its thread. What waits for the disk counts to `share`.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn open(
+        config: &RecordConfig,
+        budget: &Arc<Budget>,
+        share: &Arc<Share>,
+        telemetry: &Telemetry,
+    ) -> Result<Recorder, FileError> {
+        let flush_bytes = usize::try_from(config.flush_bytes.bytes()).unwrap_or(usize::MAX);
+        Ok(Recorder {
+            max_body: config.max_body.bytes(),
+            flush_bytes,
+            flush_interval: config.flush_interval.0,
+            answer_wait: config.answer_wait.0,
+            budget: budget.clone(),
+            batch: Mutex::new(Batch::new(flush_bytes)),
+            disk: Disk::open(config, share, telemetry)?,
+        })
+    }
+
+    /// Collects one exchange to its end and records it.
+    async fn record(&self, exchange: Exchange, account: Account) {
+        match collect::collect(exchange, self.max_body).await {
+            Err(reason) => account.dropped(reason),
+            Ok((mut record, exchange)) => {
+                let _ = timeout(self.answer_wait, poll_fn(|cx| exchange.poll_answered(cx))).await;
+                record.answers = collect::answers(&exchange);
+                self.push(&record, account);
+            }
+        }
+    }
+
+    fn push(&self, record: &Record, account: Account) {
+        let mut batch = self.batch();
+        match batch.push(record, account, &self.budget) {
+            Ok(()) if batch.len() >= self.flush_bytes => self.disk.write(batch.take()),
+            Ok(()) => {}
+            Err(account) => account.dropped(DropReason::Memory),
+        }
+    }
+
+    fn flush(&self) {
+        let mut batch = self.batch();
+        if !batch.is_empty() {
+            self.disk.write(batch.take());
+        }
+    }
+
+    fn batch(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Sink for Recorder {
+    async fn run(self, mut stream: ExchangeStream, mut shutdown: Shutdown) {
+        let recorder = Arc::new(self);
+        let mut collecting = JoinSet::new();
+        let mut tick = interval(recorder.flush_interval);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut open = true;
+        while open || !collecting.is_empty() {
+            tokio::select! {
+                offer = stream.next(), if open => match offer {
+                    Some(Offer { exchange, account }) => {
+                        let recorder = recorder.clone();
+                        collecting.spawn(async move { recorder.record(exchange, account).await });
+                    }
+                    None => open = false,
+                },
+                Some(_) = collecting.join_next() => while collecting.try_join_next().is_some() {},
+                _ = tick.tick() => recorder.flush(),
+                _ = shutdown.wait_for(|now| *now) => break,
+            }
+        }
+        // Settles what is still being collected as dropped at shutdown, before the last block.
+        collecting.shutdown().await;
+        recorder.flush();
+        if let Some(recorder) = Arc::into_inner(recorder) {
+            recorder.disk.close().await;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Collects one exchange as a record, while it flows.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+
+use crate::body::{BodyEnd, BodyReader, Chunk};
+use crate::exchange::{Exchange, Response};
+use crate::http1::{Headers, RequestHead, ResponseHead};
+use crate::outcome::DropReason;
+use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+
+/// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
+const READ_EVERY: u64 = 256 * 1024;
+
+/// A body as far as it is kept. The readers come along: what they have not given back stays charged to the recorder.
+struct Body {
+    pieces: Vec<Bytes>,
+    length: u64,
+    trailers: Option<Bytes>,
+    truncated: Option<&'static str>,
+    _reader: Option<BodyReader>,
+}
+
+/// Reads both bodies to their ends. Gives the exchange back for what comes after its end: the targets' answers.
+///
+/// # Errors
+/// Why the recorder was cut off.
+pub(super) async fn collect(mut exchange: Exchange, max_body: u64) -> Result<(Record, Exchange), DropReason> {
+    let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
+    let (request, response) = tokio::join!(read(request, max_body), read(response, max_body));
+    Ok((record(&exchange, request?, response?), exchange))
+}
+
+async fn read(reader: Option<BodyReader>, most: u64) -> Result<Body, DropReason> {
+    let mut body = Body { pieces: Vec::new(), length: 0, trailers: None, truncated: None, _reader: None };
+    let Some(mut reader) = reader else { return Ok(body) };
+    loop {
+        match reader.try_next()? {
+            None => poll_fn(|cx| reader.poll_behind(cx, READ_EVERY)).await?,
+            Some(Chunk::Data(bytes)) => {
+                let room = usize::try_from(most.saturating_sub(body.length)).unwrap_or(usize::MAX).min(bytes.len());
+                body.length += bytes.len() as u64;
+                match room {
+                    0 => reader.done_with(&bytes),
+                    _ => body.pieces.push(bytes.slice(..room)),
+                }
+                if room < bytes.len() {
+                    body.truncated = Some("max_body");
+                }
+            }
+            Some(Chunk::End(end)) => {
+                match end {
+                    BodyEnd::Complete(trailers) => body.trailers = trailers,
+                    BodyEnd::Aborted(_) => body.truncated = Some("aborted"),
+                    BodyEnd::Lost(reason) => body.truncated = Some(reason.label()),
+                }
+                body._reader = Some(reader);
+                return Ok(body);
+            }
+        }
+    }
+}
+
+fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
+    let head: &RequestHead = &exchange.request;
+    let (response_start, response_head) = exchange.response().unzip();
+    let (end, aborted) = exchange.ended().unzip();
+    let unreadable = matches!(response_head, Some(Err(_))).then(|| "unreadable response".to_owned());
+    Record {
+        id: exchange.id().0,
+        started: exchange.started(),
+        source: exchange.origin().source.to_owned(),
+        client: exchange.origin().client,
+        server: exchange.upstream(),
+        request: RecordedRequest {
+            method: head.method.clone(),
+            target: head.target.clone(),
+            version: Bytes::from_static(head.version().as_bytes()),
+            message: message(&head.headers, request),
+        },
+        response: response_head.and_then(Result::ok).map(|head| recorded(&head, response)),
+        aborted: aborted.flatten().map(|why| why.label().to_owned()).or(unreadable),
+        request_end: exchange.request_end(),
+        response_start,
+        end,
+        answers: Vec::new(),
+    }
+}
+
+fn recorded(head: &ResponseHead, body: Body) -> RecordedResponse {
+    RecordedResponse {
+        version: Bytes::from_static(head.version().as_bytes()),
+        status: head.status,
+        reason: head.reason.clone(),
+        message: message(&head.headers, body),
+    }
+}
+
+fn message(headers: &Headers, body: Body) -> RecordedMessage {
+    RecordedMessage {
+        headers: lines(headers),
+        body: body.pieces,
+        body_length: body.length,
+        trailers: trailers(body.trailers.as_ref()),
+        truncated: body.truncated.map(str::to_owned),
+    }
+}
+
+fn lines(headers: &Headers) -> Vec<(Bytes, Bytes)> {
+    headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect()
+}
+
+fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
+    section.and_then(|section| Headers::parse(section).ok()).map(|headers| lines(&headers)).unwrap_or_default()
+}
+
+/// What the targets have made of their copies by now.
+pub(super) fn answers(exchange: &Exchange) -> Vec<RecordedAnswer> {
+    exchange
+        .answers()
+        .map(|(target, answer)| {
+            let response = answer.and_then(|answer| answer.response.as_ref());
+            RecordedAnswer {
+                target: target.to_owned(),
+                outcome: answer.map_or_else(|| "pending".to_owned(), |answer| answer.outcome.to_string()),
+                first_byte: response.map(|response| response.first_byte),
+                total: response.map(|response| response.total),
+                response: response.map(answered),
+            }
+        })
+        .collect()
+}
+
+fn answered(response: &Response) -> RecordedResponse {
+    let body = Body {
+        pieces: response.body.clone(),
+        length: response.body_length,
+        trailers: response.trailers.clone(),
+        truncated: response.truncated,
+        _reader: None,
+    };
+    recorded(&response.head, body)
+}

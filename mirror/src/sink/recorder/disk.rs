@@ -1,0 +1,133 @@
+//! The thread that writes blocks, and the bounded queue before it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use super::batch::Full;
+use crate::budget::Share;
+use crate::config::RecordConfig;
+use crate::outcome::{DropReason, FailReason};
+use crate::recording::file::{FileError, FileOptions, RecordingFile};
+use crate::telemetry::{Counter, Telemetry};
+
+/// Errors of the disk are logged once in so long.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Where the recording goes, in the format's own terms.
+pub fn file_options(config: &RecordConfig) -> FileOptions {
+    FileOptions {
+        path: config.path.clone(),
+        rotate_size: config.rotate_size.map(|size| size.bytes()),
+        rotate_interval: config.rotate_interval.map(|period| period.0),
+        keep: config.keep.map(|size| size.bytes()),
+    }
+}
+
+/// The writing end of the queue.
+pub(super) struct Disk {
+    queue: SyncSender<Full>,
+    share: Arc<Share>,
+    ended: tokio::sync::oneshot::Receiver<()>,
+}
+
+impl Disk {
+    /// Opens the recording, so that what is wrong with it is told before anything runs, and starts the thread.
+    pub(super) fn open(config: &RecordConfig, share: &Arc<Share>, telemetry: &Telemetry) -> Result<Disk, FileError> {
+        let (file, found) = RecordingFile::open(file_options(config))?;
+        let path = found.path.display();
+        if found.blocks > 0 {
+            tracing::info!(%path, blocks = found.blocks, "appending to the recording");
+        }
+        if found.cut > 0 {
+            tracing::warn!(%path, bytes = found.cut, "a torn tail was cut off the recording");
+        }
+        if found.damaged > 0 {
+            tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
+        }
+        let (queue, full) = sync_channel(config.disk_queue.get());
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
+        let writer = Writer {
+            file,
+            share: share.clone(),
+            records: counter("mirror_record_records_total", "Records written."),
+            bytes: counter("mirror_record_bytes_total", "Bytes of records written, before compression."),
+            blocks: counter("mirror_record_blocks_total", "Blocks written."),
+            complained: None,
+        };
+        std::thread::Builder::new()
+            .name("mirror-record".into())
+            .spawn(move || {
+                writer.run(&full);
+                let _ = end.send(());
+            })
+            .map_err(|source| FileError::Io { path: config.path.clone(), action: "start a thread for it", source })?;
+        Ok(Disk { queue, share: share.clone(), ended })
+    }
+
+    /// Hands a block to the thread, or drops its records where that one does not keep up.
+    pub(super) fn write(&self, full: Full) {
+        let bytes = full.block.len();
+        let fits = self.share.add(bytes);
+        let refused = match fits {
+            true => match self.queue.try_send(full) {
+                Ok(()) => return,
+                Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
+            },
+            false => full,
+        };
+        self.share.sub(bytes);
+        refused.accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
+    }
+
+    /// Waits until all that was handed over is written.
+    pub(super) async fn close(self) {
+        drop(self.queue);
+        let _ = self.ended.await;
+    }
+}
+
+struct Writer {
+    file: RecordingFile,
+    share: Arc<Share>,
+    records: Counter,
+    bytes: Counter,
+    blocks: Counter,
+    complained: Option<std::time::Instant>,
+}
+
+impl Writer {
+    fn run(mut self, full: &Receiver<Full>) {
+        while let Ok(Full { block, accounts, charges }) = full.recv() {
+            match self.file.write_block(&block) {
+                Ok(()) => {
+                    self.records.inc_by(block.count());
+                    self.bytes.inc_by(block.len() as u64);
+                    self.blocks.inc();
+                    if self.complained.take().is_some() {
+                        tracing::info!("the recording is written again");
+                    }
+                    accounts.into_iter().for_each(|account| account.delivered(None));
+                }
+                Err(error) => {
+                    self.complain(&error, block.count());
+                    let reason = match error.kind() {
+                        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
+                        _ => FailReason::Disk,
+                    };
+                    accounts.into_iter().for_each(|account| account.failed(reason));
+                }
+            }
+            drop(charges);
+            self.share.sub(block.len());
+        }
+    }
+
+    fn complain(&mut self, error: &std::io::Error, records: u64) {
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            tracing::error!(%error, records, "records are lost: the recording cannot be written");
+            self.complained = Some(std::time::Instant::now());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Shadows requests to a target: sends each as it flows, reads the answer to its end, and throws it away or keeps it for the
+//! recorder. A copy starts when its head is known and ends when the target has answered it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use crate::body::BodyReader;
+use crate::budget::Budget;
+use crate::config::{HostPolicy, MarkerConfig, ShadowConfig, Target};
+use crate::exchange::{Account, Exchange, Response};
+use crate::outcome::{DropReason, FailReason};
+use crate::queue::{ExchangeStream, Offer};
+use crate::sink::{Shutdown, Sink};
+use crate::telemetry::{Durations, Telemetry};
+
+mod answer;
+mod backoff;
+mod connection;
+mod pool;
+mod request;
+
+use answer::Keep;
+use backoff::Backoff;
+use connection::Fault;
+use pool::Pool;
+
+/// One target.
+pub struct Shadow {
+    name: String,
+    target: Target,
+    host: HostPolicy,
+    marker: MarkerConfig,
+    concurrency: usize,
+    timeout: std::time::Duration,
+    retries: u32,
+    pool: Arc<Pool>,
+    backoff: Backoff,
+    keep: Option<Keep>,
+    durations: Durations,
+    retried: prometheus::IntCounter,
+}
+
+impl Shadow {
+    /// A target as configured. Its answers are kept where `keep_answers`.
+    pub fn new(
+        config: &ShadowConfig,
+        marker: &MarkerConfig,
+        keep_answers: bool,
+        budget: &Arc<Budget>,
+        telemetry: &Arc<Telemetry>,
+    ) -> Shadow {
+        let name = config.label();
+        Shadow {
+            target: config.target.clone(),
+            host: config.host.clone(),
+            marker: marker.clone(),
+            concurrency: config.concurrency.get(),
+            timeout: config.timeout.0,
+            retries: config.retries,
+            backoff: Backoff::new(&config.backoff, &name, telemetry),
+            keep: keep_answers.then(|| Keep { most: config.answer_body.bytes(), budget: budget.clone() }),
+            durations: telemetry.client_durations(&name),
+            retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
+            pool: Arc::new(Pool::new(config, &name, telemetry)),
+            name,
+        }
+    }
+
+    /// Sends one copy, and again where that may be, and settles its account.
+    async fn deliver(&self, mut exchange: Exchange, account: Account) {
+        let Some(mut body) = exchange.take_request_body() else { return };
+        let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
+            return account.dropped(DropReason::Malformed);
+        };
+        let mut retries = self.retries;
+        loop {
+            match self.send(&request, &mut body).await {
+                Ok(response) => {
+                    self.backoff.succeeded();
+                    return account.delivered(response);
+                }
+                Err(Fault::Dropped(reason)) => {
+                    self.backoff.undecided();
+                    return account.dropped(reason);
+                }
+                Err(Fault::Stale) if request.idempotent && body.rewind() => {}
+                Err(fault) => {
+                    let reason = fault.reason();
+                    self.backoff.failed(Instant::now());
+                    if retries == 0 || !body.rewind() {
+                        tracing::debug!(target = self.name, id = %exchange.id(), %reason, "a copy failed");
+                        return account.failed(reason);
+                    }
+                    retries -= 1;
+                    self.retried.inc();
+                }
+            }
+        }
+    }
+
+    async fn send(&self, request: &request::Request, body: &mut BodyReader) -> Result<Option<Response>, Fault> {
+        // A reader that is cut off while it waits for a connection must not hold on to anything meanwhile.
+        let mut connection = tokio::select! {
+            biased;
+            connection = self.pool.get() => connection.map_err(Fault::Failed)?,
+            reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
+        };
+        body.mark_start();
+        let done = connection.exchange(request, body, self.keep.as_ref(), self.timeout).await?;
+        self.durations.observe(done.status, done.took);
+        if done.reusable {
+            self.pool.put(connection);
+        }
+        Ok(done.response)
+    }
+}
+
+impl Sink for Shadow {
+    async fn run(self, mut stream: ExchangeStream, mut shutdown: Shutdown) {
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
+        let shadow = Arc::new(self);
+        let closer = tokio::spawn(shadow.pool.clone().close_idle());
+        let serve = async {
+            // The slot first, then the copy: the queue is the only place where copies wait.
+            while let Ok(slot) = slots.clone().acquire_owned().await {
+                let Some(Offer { exchange, account }) = stream.next().await else { break };
+                if !shadow.backoff.admits(Instant::now()) {
+                    account.dropped(DropReason::Backoff);
+                    continue;
+                }
+                let shadow = shadow.clone();
+                tokio::spawn(async move {
+                    shadow.deliver(exchange, account).await;
+                    drop(slot);
+                });
+            }
+            let _ = slots.acquire_many(all).await;
+        };
+        tokio::select! {
+            () = serve => {}
+            _ = shutdown.wait_for(|now| *now) => {}
+        }
+        closer.abort();
+    }
+}
+
+impl Fault {
+    fn reason(&self) -> FailReason {
+        match self {
+            Fault::Failed(reason) => *reason,
+            Fault::Stale | Fault::Dropped(_) => FailReason::Reset,
+        }
+    }
+}

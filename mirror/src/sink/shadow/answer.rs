@@ -1,0 +1,159 @@
+//! Reads a target's answer to its end, so that the connection can be used again, and keeps as much of it as is asked for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::budget::Budget;
+use crate::exchange::Response;
+use crate::http1::{BodyDecoder, Piece, ResponseHead, head_length, response_framing};
+use crate::outcome::FailReason;
+
+/// The longest head an answer may have: far over what servers send, and small beside the byte budget.
+const MAX_HEAD: usize = 256 * 1024;
+
+/// How much is read at once: a usual answer whole.
+const READ: usize = 16 * 1024;
+
+/// How much of an answer is kept.
+#[derive(Clone)]
+pub(super) struct Keep {
+    /// Of its body, in bytes.
+    pub(super) most: u64,
+    /// What is kept is charged here.
+    pub(super) budget: Arc<Budget>,
+}
+
+/// An answer that was read to its end.
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// Whether the connection is at a message boundary and stays open.
+    pub(super) reusable: bool,
+    pub(super) response: Option<Response>,
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// The connection ended before a byte of it.
+    Silent,
+    /// It began, or came out as something else.
+    Failed(FailReason),
+}
+
+impl From<FailReason> for Unanswered {
+    fn from(reason: FailReason) -> Self {
+        Unanswered::Failed(reason)
+    }
+}
+
+/// Reads the final answer to a request of this method; interim answers are passed over, save 101, which ends it.
+pub(super) async fn receive(
+    read: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+    method: &[u8],
+    keep: Option<&Keep>,
+    sent: Instant,
+) -> Result<Answered, Unanswered> {
+    let mut silent = true;
+    let (head, first_byte) = loop {
+        let wire = match read_head(read, input).await {
+            Err(FailReason::Reset) if silent && input.is_empty() => return Err(Unanswered::Silent),
+            read => read?,
+        };
+        silent = false;
+        let first_byte = sent.elapsed();
+        let head = match ResponseHead::parse(&wire) {
+            Ok(Some((head, _))) => head,
+            _ => return Err(FailReason::Protocol.into()),
+        };
+        if !matches!(head.status, 100 | 102..=199) {
+            break (head, first_byte);
+        }
+    };
+    let framing = response_framing(method, &head).map_err(|_| FailReason::Protocol)?;
+    let mut kept = Kept { keep, body: Vec::new(), length: 0, truncated: None };
+    let mut decoder = BodyDecoder::new(framing);
+    let (trailers, closed) = loop {
+        match decoder.decode(input).map_err(|_| FailReason::Protocol)? {
+            Some(Piece::Data(bytes)) => kept.push(&bytes),
+            Some(Piece::End(trailers)) => break (trailers, false),
+            None => {
+                if fill(read, input).await? == 0 {
+                    decoder.finish().map_err(|_| FailReason::Reset)?;
+                    break (None, true);
+                }
+            }
+        }
+    };
+    let keep_alive = match head.minor {
+        0 => head.headers.has_token("connection", "keep-alive"),
+        _ => !head.headers.has_token("connection", "close"),
+    };
+    Ok(Answered {
+        status: head.status,
+        // Bytes that nobody asked for make the next answer's start unknown.
+        reusable: keep_alive && !closed && head.status != 101 && input.is_empty(),
+        response: keep.map(|_| Response {
+            first_byte,
+            total: sent.elapsed(),
+            body: kept.body,
+            body_length: kept.length,
+            truncated: kept.truncated,
+            trailers,
+            head,
+        }),
+    })
+}
+
+struct Kept<'a> {
+    keep: Option<&'a Keep>,
+    body: Vec<Bytes>,
+    length: u64,
+    truncated: Option<&'static str>,
+}
+
+impl Kept<'_> {
+    /// Keeps what is within the bound. It is copied, off the read buffer: that is many times larger than most answers.
+    fn push(&mut self, bytes: &Bytes) {
+        let before = self.length;
+        self.length += bytes.len() as u64;
+        let Some(keep) = self.keep else { return };
+        if self.truncated.is_some() {
+            return;
+        }
+        let room = usize::try_from(keep.most.saturating_sub(before)).unwrap_or(usize::MAX).min(bytes.len());
+        if room < bytes.len() {
+            self.truncated = Some("answer_body");
+        }
+        match keep.budget.charge(room) {
+            Some(charge) if room > 0 => self.body.push(charge.hold(Bytes::copy_from_slice(&bytes[..room]))),
+            Some(_) => {}
+            None => self.truncated = Some("memory"),
+        }
+    }
+}
+
+async fn read_head(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> Result<Bytes, FailReason> {
+    loop {
+        if let Some(length) = head_length(input) {
+            // Copied off the read buffer, for the same reason as the body.
+            let head = Bytes::copy_from_slice(&input[..length]);
+            let _ = input.split_to(length);
+            return Ok(head);
+        }
+        let start = &input[..input.len().min(5)];
+        if !b"HTTP/".starts_with(start) || input.len() > MAX_HEAD {
+            return Err(FailReason::Protocol);
+        }
+        if fill(read, input).await? == 0 {
+            return Err(if input.is_empty() { FailReason::Reset } else { FailReason::Protocol });
+        }
+    }
+}
+
+async fn fill(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> Result<usize, FailReason> {
+    input.reserve(READ);
+    read.read_buf(input).await.map_err(|_| FailReason::Reset)
+}

@@ -1,0 +1,242 @@
+//! One connection to a target: sends a copy as its body flows and reads the answer at the same time.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::net::tcp::WriteHalf;
+
+use super::answer::{Keep, Unanswered, receive};
+use super::request::Request;
+use crate::body::{BodyEnd, BodyReader, Chunk};
+use crate::exchange::Response;
+use crate::http1::Framing;
+use crate::outcome::{DropReason, FailReason};
+
+/// Pieces that go out in one write; a chunk is up to three.
+const MAX_PIECES: usize = 24;
+
+/// After a failed write, how long an answer that may be on its way already is waited for.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// An open connection, counted.
+pub(super) struct Connection {
+    stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    input: BytesMut,
+    /// Answers read from it.
+    served: u64,
+    pub(super) idle_since: Instant,
+    open: Arc<AtomicU64>,
+}
+
+/// A copy that was answered.
+pub(super) struct Done {
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) reusable: bool,
+    pub(super) response: Option<Response>,
+}
+
+/// Why a copy was not answered.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The target closed a connection that had been idle, before it said a word to this request: it may be sent again.
+    Stale,
+    /// It did not arrive.
+    Failed(FailReason),
+    /// It was given up.
+    Dropped(DropReason),
+}
+
+enum Unsent {
+    Dropped(DropReason),
+    /// The target does not take more.
+    Broken,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, open: Arc<AtomicU64>) -> Connection {
+        open.fetch_add(1, Relaxed);
+        Connection { stream, peer, input: BytesMut::new(), served: 0, idle_since: Instant::now(), open }
+    }
+
+    /// Whether the target has closed it, or said something unasked, while it was idle.
+    pub(super) fn is_stale(&self) -> bool {
+        !matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends a request and reads its answer. `timeout` runs from the request's last byte to the answer's.
+    pub(super) async fn exchange(
+        &mut self,
+        request: &Request,
+        body: &mut BodyReader,
+        keep: Option<&Keep>,
+        timeout: Duration,
+    ) -> Result<Done, Fault> {
+        let start = Instant::now();
+        let reused = self.served > 0;
+        let (mut read, mut write) = self.stream.split();
+        let send = send(&mut write, request, body);
+        let receive = receive(&mut read, &mut self.input, &request.method, keep, start);
+        tokio::pin!(send, receive);
+        let deadline = tokio::time::sleep(timeout);
+        tokio::pin!(deadline);
+
+        let (mut sent, mut answer) = (None, None);
+        while answer.is_none() || sent.is_none() {
+            tokio::select! {
+                biased;
+                result = &mut send, if sent.is_none() => {
+                    let now = tokio::time::Instant::now();
+                    match result {
+                        Err(Unsent::Dropped(reason)) => return Err(Fault::Dropped(reason)),
+                        Ok(Sent::AtOnce) => {}
+                        Ok(Sent::InTime) => deadline.as_mut().reset(now + timeout),
+                        Err(Unsent::Broken) => deadline.as_mut().reset(now + LAST_WORD.min(timeout)),
+                    }
+                    sent = Some(result.is_ok());
+                }
+                result = &mut receive, if answer.is_none() => match result {
+                    Ok(answered) => {
+                        // A target that answers and closes has heard enough.
+                        if !answered.reusable && sent.is_none() {
+                            sent = Some(false);
+                        }
+                        answer = Some(answered);
+                    }
+                    Err(Unanswered::Silent) if reused => return Err(Fault::Stale),
+                    Err(Unanswered::Silent) => return Err(Fault::Failed(FailReason::Reset)),
+                    Err(Unanswered::Failed(reason)) => return Err(Fault::Failed(reason)),
+                },
+                () = &mut deadline, if sent.is_some() => {
+                    let broken = sent == Some(false);
+                    return Err(Fault::Failed(if broken { FailReason::Reset } else { FailReason::Timeout }));
+                }
+            }
+        }
+        self.served += 1;
+        self.idle_since = Instant::now();
+        let answer = answer.ok_or(Fault::Failed(FailReason::Protocol))?;
+        Ok(Done {
+            status: answer.status,
+            took: start.elapsed(),
+            reusable: answer.reusable && sent == Some(true),
+            response: answer.response,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+enum Sent {
+    /// With the first write: the deadline that was set at the start is right.
+    AtOnce,
+    /// As it came.
+    InTime,
+}
+
+/// Sends the head and the body as it comes. What is there already goes out together.
+async fn send(write: &mut WriteHalf<'_>, request: &Request, body: &mut BodyReader) -> Result<Sent, Unsent> {
+    let mut pieces = VecDeque::with_capacity(4);
+    pieces.push_back(request.head.clone());
+    let mut taken = Vec::new();
+    let (mut length, mut waited) = (0, false);
+    loop {
+        let mut ended = false;
+        while pieces.len() < MAX_PIECES && !ended {
+            match body.try_next().map_err(Unsent::Dropped)? {
+                None => break,
+                Some(Chunk::Data(bytes)) => {
+                    length += bytes.len() as u64;
+                    push_chunk(&mut pieces, request.framing, &bytes);
+                    taken.push(bytes);
+                }
+                Some(Chunk::End(end)) => {
+                    push_end(&mut pieces, request.framing, length, end)?;
+                    ended = true;
+                }
+            }
+        }
+        write_all(write, &mut pieces, body).await?;
+        taken.drain(..).for_each(|bytes| body.done_with(&bytes));
+        if ended {
+            return Ok(if waited { Sent::InTime } else { Sent::AtOnce });
+        }
+        waited = true;
+        poll_fn(|cx| body.poll_behind(cx, 1)).await.map_err(Unsent::Dropped)?;
+    }
+}
+
+/// The chunked coding, RFC 9112 §7.1, or the bytes alone.
+fn push_chunk(pieces: &mut VecDeque<Bytes>, framing: Framing, bytes: &Bytes) {
+    if framing != Framing::Chunked {
+        return pieces.push_back(bytes.clone());
+    }
+    pieces.push_back(Bytes::from(format!("{:x}\r\n", bytes.len())));
+    pieces.push_back(bytes.clone());
+    pieces.push_back(Bytes::from_static(b"\r\n"));
+}
+
+fn push_end(pieces: &mut VecDeque<Bytes>, framing: Framing, length: u64, end: BodyEnd) -> Result<(), Unsent> {
+    let trailers = match end {
+        BodyEnd::Complete(trailers) => trailers,
+        BodyEnd::Aborted(_) => return Err(Unsent::Dropped(DropReason::Aborted)),
+        BodyEnd::Lost(reason) => return Err(Unsent::Dropped(reason)),
+    };
+    match framing {
+        Framing::Chunked => {
+            pieces.push_back(Bytes::from_static(b"0\r\n"));
+            pieces.push_back(trailers.unwrap_or(Bytes::from_static(b"\r\n")));
+            Ok(())
+        }
+        // A copy of another length than its head says would be read into the next request.
+        Framing::Length(n) if n != length => Err(Unsent::Dropped(DropReason::Malformed)),
+        Framing::None if length != 0 => Err(Unsent::Dropped(DropReason::Malformed)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes all pieces, unless the reader is cut off meanwhile because the target does not take them.
+async fn write_all(
+    write: &mut WriteHalf<'_>,
+    pieces: &mut VecDeque<Bytes>,
+    body: &mut BodyReader,
+) -> Result<(), Unsent> {
+    poll_fn(|cx| {
+        while !pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_PIECES + 4];
+            let filled = pieces.iter().zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
+            match Pin::new(&mut *write).poll_write_vectored(cx, &slices[..filled]) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(Unsent::Broken)),
+                Poll::Ready(Ok(n)) => advance(pieces, n),
+                Poll::Pending => return body.poll_cut(cx).map(|reason| Err(Unsent::Dropped(reason))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
+fn advance(pieces: &mut VecDeque<Bytes>, mut n: usize) {
+    while let Some(front) = pieces.front_mut() {
+        if n < front.len() {
+            return front.advance(n);
+        }
+        n -= front.len();
+        pieces.pop_front();
+    }
+}

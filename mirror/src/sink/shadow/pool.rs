@@ -1,0 +1,114 @@
+//! Keeps idle connections to a target and opens new ones. The connection used last is used first, so that the others grow old
+//! and are closed when the load falls.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use prometheus::IntCounter;
+use tokio::net::TcpStream;
+
+use super::connection::Connection;
+use crate::config::ShadowConfig;
+use crate::outcome::FailReason;
+use crate::resolve::Resolver;
+use crate::telemetry::Telemetry;
+
+/// A target's connections and addresses.
+pub(super) struct Pool {
+    resolver: Resolver,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    idle: Mutex<Vec<Connection>>,
+    next_address: AtomicUsize,
+    open: Arc<AtomicU64>,
+    opened: IntCounter,
+}
+
+impl Pool {
+    pub(super) fn new(config: &ShadowConfig, name: &str, telemetry: &Telemetry) -> Pool {
+        let open = Arc::new(AtomicU64::new(0));
+        let gauge = open.clone();
+        telemetry.gauge_of(
+            "mirror_shadow_connections",
+            "Connections open to a target.",
+            ("sink", name),
+            Box::new(move || gauge.load(Relaxed)),
+        );
+        Pool {
+            resolver: Resolver::new(
+                config.target.host(),
+                config.target.port(),
+                config.resolve_every.0,
+                config.connect_timeout.0,
+            ),
+            connect_timeout: config.connect_timeout.0,
+            idle_timeout: config.idle_timeout.0,
+            idle: Mutex::default(),
+            next_address: AtomicUsize::new(0),
+            open,
+            opened: telemetry.counter(
+                "mirror_shadow_connections_opened_total",
+                "Connections opened to a target.",
+                ("sink", name),
+            ),
+        }
+    }
+
+    /// An idle connection that is still good, or a new one.
+    pub(super) async fn get(&self) -> Result<Connection, FailReason> {
+        let known = self.resolver.addresses().await.map_err(|_| FailReason::Resolve)?;
+        while let Some(connection) = self.pop() {
+            let fresh = connection.idle_since.elapsed() < self.idle_timeout;
+            // A name that has moved takes its connections with it.
+            if fresh && known.contains(&connection.peer) && !connection.is_stale() {
+                return Ok(connection);
+            }
+        }
+        self.connect(&known).await
+    }
+
+    /// Gives a connection back at a message boundary.
+    pub(super) fn put(&self, connection: Connection) {
+        self.idle().push(connection);
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.idle().pop()
+    }
+
+    /// Closes what has been idle for too long, for ever.
+    pub(super) async fn close_idle(self: Arc<Self>) {
+        let every = (self.idle_timeout / 2).max(Duration::from_millis(10));
+        loop {
+            tokio::time::sleep(every).await;
+            self.idle().retain(|connection| {
+                connection.idle_since.elapsed() < self.idle_timeout && !connection.is_stale()
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Tries each address once, beginning with another one each time.
+    async fn connect(&self, known: &[SocketAddr]) -> Result<Connection, FailReason> {
+        let first = self.next_address.fetch_add(1, Relaxed);
+        let mut failure = FailReason::Resolve;
+        for i in 0..known.len() {
+            let address = known[(first + i) % known.len()];
+            match tokio::time::timeout(self.connect_timeout, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    self.opened.inc();
+                    return Ok(Connection::new(stream, address, self.open.clone()));
+                }
+                Ok(Err(_)) => failure = FailReason::Connect,
+                Err(_) => failure = FailReason::ConnectTimeout,
+            }
+        }
+        Err(failure)
+    }
+}

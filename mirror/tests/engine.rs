@@ -1,0 +1,52 @@
+//! The engine whole: whatever a source does and however a target behaves, accounts close and memory is given back.
+
+use proptest::prelude::*;
+
+#[path = "engine/operations.rs"]
+mod operations;
+
+use operations::{Manner, Op, run};
+
+fn op() -> impl Strategy<Value = Op> {
+    let i = || any::<u8>();
+    prop_oneof![
+        4 => (prop::option::of(0u16..2000), prop::bool::weighted(0.1)).prop_map(|(length, marked)| Op::Begin { length, marked }),
+        4 => (i(), any::<u16>()).prop_map(|(i, length)| Op::Data { i, length }),
+        2 => i().prop_map(|i| Op::RequestEnd { i }),
+        2 => (i(), prop::bool::weighted(0.1)).prop_map(|(i, broken)| Op::Respond { i, broken }),
+        4 => (i(), any::<u16>()).prop_map(|(i, length)| Op::ResponseData { i, length }),
+        3 => i().prop_map(|i| Op::Finish { i }),
+        1 => i().prop_map(|i| Op::Abort { i }),
+        1 => i().prop_map(|i| Op::Forget { i }),
+    ]
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    prop::sample::select(vec![Manner::Answers, Manner::Resets, Manner::Ignores, Manner::Babbles])
+}
+
+proptest! {
+    // Each case is a whole engine with its threads, its sockets and its file.
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn accounts_close_and_memory_is_given_back(
+        manner in manner(),
+        memory in 20_000usize..2_000_000,
+        ops in prop::collection::vec(op(), 0..120),
+    ) {
+        run(manner, memory, &ops);
+    }
+}
+
+#[test]
+fn a_whole_exchange_is_delivered_and_recorded() {
+    let ops = [
+        Op::Begin { length: Some(4), marked: false },
+        Op::Data { i: 0, length: 4 },
+        Op::RequestEnd { i: 0 },
+        Op::Respond { i: 0, broken: false },
+        Op::ResponseData { i: 0, length: 40_000 },
+        Op::Finish { i: 0 },
+    ];
+    run(Manner::Answers, 1_000_000, &ops);
+}
