@@ -1,0 +1,196 @@
+//! The proxy's threads: accepting, serving and draining.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use mirror::config::{Config, UpstreamAddress};
+use mirror::source::Tap;
+use mirror::telemetry::Telemetry;
+use pingora::apps::HttpServerApp;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::services::listening::Service as ListeningService;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::listener::{Listeners, stream};
+use crate::service::{Metrics, Service};
+
+/// How long accepting rests when the system has no descriptors or memory for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often the drain looks whether the last connection has gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
+type App = Arc<HttpProxy<Service>>;
+
+/// Why the proxy cannot start.
+#[derive(Debug)]
+pub enum ProxyError {
+    /// The configuration names no upstream.
+    NoUpstream,
+    /// The system gives no thread.
+    System(std::io::Error),
+}
+
+impl std::fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ProxyError::NoUpstream => f.write_str("upstream: missing: the proxy needs an application to stand before"),
+            ProxyError::System(e) => write!(f, "the proxy cannot start: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for ProxyError {}
+
+/// A running proxy.
+pub struct Proxy {
+    threads: Vec<Thread>,
+    stop: watch::Sender<bool>,
+    connections: Arc<AtomicU64>,
+}
+
+struct Thread {
+    runtime: tokio::runtime::Handle,
+    app: App,
+    ended: std::sync::mpsc::Receiver<()>,
+}
+
+/// Counts a connection as long as it is open.
+struct Open(Arc<AtomicU64>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Proxy {
+    /// Starts serving what `listeners` accept.
+    ///
+    /// # Errors
+    /// When the configuration names no upstream, or the system gives no thread.
+    pub fn start(
+        config: &Config,
+        listeners: Listeners,
+        tap: &Tap,
+        telemetry: &Arc<Telemetry>,
+    ) -> Result<Proxy, ProxyError> {
+        let upstream: &UpstreamAddress = config.upstream.as_ref().ok_or(ProxyError::NoUpstream)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = config.proxy.threads.map_or(cores, usize::from);
+        let (stop, stopping) = watch::channel(false);
+        let connections = Arc::new(AtomicU64::new(0));
+        let metrics = Metrics::new(telemetry);
+        let open = connections.clone();
+        telemetry.gauge(
+            "mirror_proxy_connections",
+            "Downstream connections open now.",
+            Box::new(move || open.load(Relaxed)),
+        );
+
+        let mut threads = Vec::with_capacity(count);
+        for i in 0..count {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::System)?;
+            // The default conf's pool of 128 upstream connections is meant a thread, as here.
+            let service = Service::new(&config.proxy, upstream, tap.clone(), metrics.clone());
+            let app: App = Arc::new(http_proxy(&Arc::new(ServerConf::default()), service));
+            threads.push(Thread::start(i, runtime, app, stopping.clone()).map_err(ProxyError::System)?);
+        }
+        let proxy = Proxy { threads, stop, connections };
+        for listener in listeners.0 {
+            proxy.accept(listener, stopping.clone()).map_err(ProxyError::System)?;
+        }
+        Ok(proxy)
+    }
+
+    /// Accepts on the first thread and hands connections to all in turn.
+    fn accept(&self, listener: std::net::TcpListener, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
+        let first = self.threads[0].runtime.clone();
+        let threads: Vec<_> = self.threads.iter().map(|t| (t.runtime.clone(), t.app.clone())).collect();
+        let connections = self.connections.clone();
+        let shutdown = stopping.clone();
+        let listener = {
+            let _on = first.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        first.spawn(async move {
+            let mut turn = 0;
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted.and_then(|(socket, _)| socket.into_std()),
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                };
+                match accepted {
+                    Ok(socket) => {
+                        let (runtime, app) = &threads[turn % threads.len()];
+                        turn += 1;
+                        connections.fetch_add(1, Relaxed);
+                        runtime.spawn(serve(socket, app.clone(), shutdown.clone(), Open(connections.clone())));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Stops accepting, closes idle connections, and lets running exchanges finish within `limit`. Gives whether all did.
+    pub fn drain(self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let _ = self.stop.send(true);
+        let mut in_time = true;
+        while self.connections.load(Relaxed) > 0 {
+            if Instant::now() >= until {
+                in_time = false;
+                break;
+            }
+            // Again and again: a connection may have become idle just now.
+            for thread in &self.threads {
+                let app = thread.app.clone();
+                thread.runtime.spawn(async move { app.http_cleanup().await });
+            }
+            std::thread::sleep(DRAIN_LOOK);
+        }
+        if !in_time {
+            tracing::warn!(connections = self.connections.load(Relaxed), "drain timeout: connections are cut");
+        }
+        // The accept loops and connections hold nothing of `stop`: its fall ends the threads.
+        let Proxy { threads, stop, .. } = self;
+        drop(stop);
+        for thread in threads {
+            let _ = thread.ended.recv_timeout(Duration::from_secs(1));
+        }
+        in_time
+    }
+}
+
+impl Thread {
+    fn start(i: usize, runtime: Runtime, app: App, mut stopping: watch::Receiver<bool>) -> std::io::Result<Thread> {
+        let handle = runtime.handle().clone();
+        let (end, ended) = std::sync::mpsc::channel();
+        std::thread::Builder::new().name(format!("mirror-proxy-{i}")).spawn(move || {
+            runtime.block_on(async {
+                // Until the proxy itself is gone: an error is what `changed` gives then.
+                while stopping.changed().await.is_ok() {}
+            });
+            // Cuts what still runs: each exchange's writer is dropped, and the exchange ends as aborted.
+            drop(runtime);
+            let _ = end.send(());
+        })?;
+        Ok(Thread { runtime: handle, app, ended })
+    }
+}
+
+async fn serve(socket: TcpStream, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
+    match stream(socket) {
+        Ok(stream) => ListeningService::handle_event(stream, app, shutdown).await,
+        Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+    }
+}
