@@ -1,0 +1,178 @@
+//! What people see: one live line while it runs, one table at the end.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use mirror::budget::Budget;
+use mirror::engine::Engine;
+use mirror::outcome::{DropReason, FailReason, SkipReason};
+use mirror::sink::SinkSlot;
+use mirror::telemetry::SinkMetrics;
+
+/// How often the line is written anew.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Back to the line's start, and the line away.
+pub(crate) const CLEAR: &str = "\r\x1b[2K";
+
+/// Whether the line is on the terminal now: who writes a log line clears it first.
+pub(crate) static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// The live line on stderr, where that is a terminal.
+pub(crate) struct StatusLine {
+    sums: Sums,
+}
+
+impl StatusLine {
+    pub(crate) fn new(engine: &Engine) -> StatusLine {
+        StatusLine { sums: Sums::of(engine) }
+    }
+
+    /// Writes the line for ever.
+    pub(crate) async fn show(&self) {
+        if !std::io::stderr().is_terminal() {
+            return std::future::pending().await;
+        }
+        let (mut before, mut at) = (self.sums.seen(), Instant::now());
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let (seen, now) = (self.sums.seen(), Instant::now());
+            let rate = (seen - before) as f64 / (now - at).as_secs_f64();
+            (before, at) = (seen, now);
+            let totals = self.sums.summary().totals();
+            SHOWN.store(true, Relaxed);
+            let _ = write!(
+                std::io::stderr(),
+                "{CLEAR}{rate:.0}/s · {seen} seen · {} mirrored · {} dropped · {} failed · {} in flight · {} held",
+                totals.delivered, totals.dropped, totals.failed, totals.in_flight, bytes(self.sums.budget.used()),
+            );
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&self) {
+        if SHOWN.swap(false, Relaxed) {
+            let _ = write!(std::io::stderr(), "{CLEAR}");
+        }
+    }
+}
+
+fn bytes(n: usize) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{} KiB", n / 1024),
+        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
+    }
+}
+
+/// Where the sums are read from; outlives the engine.
+pub(crate) struct Sums {
+    sinks: Arc<[SinkSlot]>,
+    budget: Arc<Budget>,
+    seen: mirror::telemetry::Counter,
+}
+
+/// What has become of everything.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    seen: u64,
+    pub(crate) sinks: Vec<SinkSummary>,
+    peak: usize,
+    limit: usize,
+}
+
+/// What has become of one sink's copies.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct SinkSummary {
+    pub(crate) name: String,
+    pub(crate) offered: u64,
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) failed: u64,
+    pub(crate) in_flight: u64,
+    reasons: String,
+}
+
+impl Sums {
+    pub(crate) fn of(engine: &Engine) -> Sums {
+        Sums { sinks: engine.sinks(), budget: engine.budget(), seen: engine.seen() }
+    }
+
+    fn seen(&self) -> u64 {
+        self.seen.get()
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            seen: self.seen(),
+            sinks: self.sinks.iter().map(|sink| SinkSummary::of(&sink.name, &sink.metrics)).collect(),
+            peak: self.budget.peak(),
+            limit: self.budget.limit(),
+        }
+    }
+}
+
+impl SinkSummary {
+    fn of(name: &str, metrics: &SinkMetrics) -> SinkSummary {
+        let mut reasons = Vec::new();
+        let mut add = |what: &str, counts: Vec<(usize, u64)>, label: fn(usize) -> &'static str| {
+            reasons.extend(counts.into_iter().map(|(i, n)| format!("{what} {} {n}", label(i))));
+        };
+        add("dropped", metrics.dropped.counts().collect(), |i| DropReason::ALL[i].label());
+        add("failed", metrics.failed.counts().collect(), |i| FailReason::ALL[i].label());
+        add("skipped", metrics.skipped.counts().collect(), |i| SkipReason::ALL[i].label());
+        SinkSummary {
+            name: name.to_owned(),
+            offered: metrics.offered.get(),
+            delivered: metrics.delivered.get(),
+            dropped: metrics.dropped.total(),
+            failed: metrics.failed.total(),
+            in_flight: metrics.in_flight(),
+            reasons: reasons.join(", "),
+        }
+    }
+}
+
+impl Summary {
+    fn totals(&self) -> SinkSummary {
+        self.sinks.iter().fold(SinkSummary::default(), |sum, sink| SinkSummary {
+            delivered: sum.delivered + sink.delivered,
+            dropped: sum.dropped + sink.dropped,
+            failed: sum.failed + sink.failed,
+            in_flight: sum.in_flight + sink.in_flight,
+            ..sum
+        })
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.sinks.iter().map(|sink| sink.name.len()).max().unwrap_or(0).max("sink".len());
+        let mut table = String::new();
+        writeln!(
+            table,
+            "{:width$}  {:>10}  {:>10}  {:>10}  {:>10}  reasons",
+            "sink", "offered", "delivered", "dropped", "failed"
+        )?;
+        for sink in &self.sinks {
+            let SinkSummary { name, offered, delivered, dropped, failed, reasons, .. } = sink;
+            let line = format!("{name:width$}  {offered:>10}  {delivered:>10}  {dropped:>10}  {failed:>10}  {reasons}");
+            writeln!(table, "{}", line.trim_end())?;
+        }
+        write!(
+            f,
+            "{} exchanges seen; at most {} of {} held\n{table}",
+            self.seen,
+            bytes(self.peak),
+            bytes(self.limit)
+        )
+    }
+}
+
+/// Prints the table.
+pub(crate) fn print(summary: &Summary) {
+    let _ = write!(std::io::stdout(), "{summary}");
+}
