@@ -1,0 +1,43 @@
+# The two commands: `make demo` and `make test`. Each installs what it needs by itself.
+
+CARGO ?= cargo
+# How long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 20
+# For `make bench`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
+BENCH_FLAGS ?=
+
+.PHONY: help
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: compiler ## The main job on embedded backends
+	$(CARGO) run --quiet -- demo
+
+.PHONY: test
+test: setup ## The whole suite
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace --quiet
+
+.PHONY: fuzz
+fuzz: compiler ## Each fuzz target for a while
+	mirror/fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: bench
+bench: compiler ## mirror beside nginx and Envoy; writes target/bench/report.md
+	$(CARGO) build --release
+	python3 tests/bench/bench.py --setup --mirror target/release/mirror $(BENCH_FLAGS)
+
+.PHONY: lint
+lint: compiler ## Formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: setup
+setup: ## Installs what the tests run against
+	@tests/setup.sh
+
+# The allocator and zstd are C: a build needs a compiler, which a machine with only a Rust toolchain may lack.
+.PHONY: compiler
+compiler:
+	@command -v cc >/dev/null || tests/setup.sh

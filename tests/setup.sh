@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs what the tests run against, where it is missing: a C compiler (for the allocator and zstd), curl, nginx, wrk and promtool
+# from Debian's packages, fastavro from PyPI into target/venv. As root or with sudo. Nothing it installs is started.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# command → package
+wanted=(cc:gcc g++:g++ curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3)
+missing=()
+for pair in "${wanted[@]}"; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing+=("${pair#*:}")
+done
+# Debian has no venv without its package, and says so only when one is made.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || { echo "setup: these are missing and there is no apt-get: ${missing[*]}" >&2; exit 1; }
+    as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    echo "setup: installing ${missing[*]}"
+    # RUNLEVEL=1 and the policy keep packaged services (nginx, prometheus) from being started by their installation.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod +x "$policy"
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+venv=target/venv
+if ! "$venv/bin/python" -c 'import fastavro, cramjam' >/dev/null 2>&1; then
+    mkdir -p target
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check 'fastavro[zstandard]'
+fi
