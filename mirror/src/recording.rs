@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+pub mod avro;
+
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
