@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 pub mod avro;
+pub mod file;
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,13 +36,14 @@ mod schema;
 
 pub use container::{BlockFramer, Writer};
 pub use encode::{Block, BlockEncoder, DoesNotFit};
-pub use header::{Header, HeaderError};
+pub use header::HeaderError;
 pub use reader::{Losses, Reader};
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
-pub(super) use container::MARKER_LENGTH;
-pub(super) use header::is_start_of_header;
+pub(super) use container::{MARKER_LENGTH, new_marker};
+pub(super) use header::{Codec, Header, is_start_of_header, write as header};
 pub(super) use input::Input;
+pub(super) use reader::{block_head, find};
 
 /// The most bytes a block may hold, before and after compression: 256 MiB.
 ///

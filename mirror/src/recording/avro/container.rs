@@ -1,6 +1,7 @@
 //! Blocks into a file (spec: Object Container Files; Required Codecs and zstandard).
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{CParameter, compress_bound};
@@ -23,6 +24,8 @@ pub struct BlockFramer {
     compressor: Compressor<'static>,
     /// Room for count and size, the data behind it, the marker at the end.
     buffer: Vec<u8>,
+    /// Where in `buffer` the frame made last is, without its marker.
+    framed: Range<usize>,
 }
 
 /// Count and size stand before the data, but the size is known only after it: this much room is left for them.
@@ -38,7 +41,7 @@ impl BlockFramer {
         let mut compressor = Compressor::new(LEVEL)?;
         // Without it, damage within a block would be read as other values.
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(BlockFramer { compressor, buffer: Vec::new() })
+        Ok(BlockFramer { compressor, buffer: vec![0; ROOM + MARKER_LENGTH], framed: ROOM..ROOM })
     }
 
     /// The block as it stands in a file with this marker; valid until the next call.
@@ -47,6 +50,12 @@ impl BlockFramer {
     ///
     /// `InvalidInput` where the block is larger than [`MAX_BLOCK`], as no reader would take it; those of zstd.
     pub fn frame(&mut self, block: &Block, marker: &[u8; MARKER_LENGTH]) -> io::Result<&[u8]> {
+        self.compress(block)?;
+        Ok(self.seal(marker))
+    }
+
+    /// The first half of [`BlockFramer::frame`], for one who picks the file by the length, which is returned.
+    pub(crate) fn compress(&mut self, block: &Block) -> io::Result<usize> {
         if block.len() > MAX_BLOCK {
             let message = format!("a block of {} bytes, at most {MAX_BLOCK} are allowed", block.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -55,7 +64,7 @@ impl BlockFramer {
         if self.buffer.capacity() > KEPT_BUFFER {
             self.buffer = Vec::new();
         }
-        // Never shrunk, so that the bytes are zeroed once, not for every block.
+        // Never shrunk otherwise, so that the bytes are zeroed once, not for every block.
         if self.buffer.len() < needed {
             self.buffer.resize(needed, 0);
         }
@@ -63,11 +72,16 @@ impl BlockFramer {
         let mut lengths = Vec::with_capacity(ROOM);
         long::put(&mut lengths, block.count as i64);
         long::put(&mut lengths, size as i64);
-        let start = ROOM - lengths.len();
-        let end = ROOM + size + MARKER_LENGTH;
-        self.buffer[start..ROOM].copy_from_slice(&lengths);
-        self.buffer[ROOM + size..end].copy_from_slice(marker);
-        Ok(&self.buffer[start..end])
+        self.framed = ROOM - lengths.len()..ROOM + size;
+        self.buffer[self.framed.start..ROOM].copy_from_slice(&lengths);
+        Ok(self.framed.len() + MARKER_LENGTH)
+    }
+
+    /// The second half: the frame of the block compressed last, with its marker.
+    pub(crate) fn seal(&mut self, marker: &[u8; MARKER_LENGTH]) -> &[u8] {
+        let end = self.framed.end + MARKER_LENGTH;
+        self.buffer[self.framed.end..end].copy_from_slice(marker);
+        &self.buffer[self.framed.start..end]
     }
 }
 

@@ -16,7 +16,7 @@ const MAX_HEADER: usize = 1 << 20;
 
 /// How the blocks of a file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
+pub(crate) enum Codec {
     /// Not at all. Never written; read because other tools write it.
     Null,
     /// One zstd frame a block; what is written.
@@ -25,13 +25,13 @@ pub enum Codec {
 
 /// What a file's header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// How the blocks are compressed.
-    pub codec: Codec,
+    pub(crate) codec: Codec,
     /// What ends every block.
-    pub marker: [u8; MARKER_LENGTH],
+    pub(crate) marker: [u8; MARKER_LENGTH],
     /// How many bytes the header takes; the first block is right behind.
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 /// Why a file is not a recording that can be read.
@@ -95,7 +95,7 @@ impl Header {
 }
 
 /// A header for a new file with this marker.
-pub(super) fn write(marker: &[u8; MARKER_LENGTH]) -> Vec<u8> {
+pub(crate) fn write(marker: &[u8; MARKER_LENGTH]) -> Vec<u8> {
     let mut header = before_marker();
     header.extend_from_slice(marker);
     header

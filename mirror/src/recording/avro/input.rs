@@ -25,16 +25,7 @@ impl<R: Read> Input<R> {
     /// The memory grows with what comes, not with what is wanted: a length that lies costs nothing.
     pub(crate) fn want(&mut self, wanted: usize) -> io::Result<&[u8]> {
         while self.end - self.start < wanted {
-            // Only where no more is moved than was taken, so that the moves never cost more than the reads.
-            if self.start > 0 && self.start >= self.end - self.start {
-                self.buffer.copy_within(self.start..self.end, 0);
-                self.end -= self.start;
-                self.start = 0;
-            }
-            if self.buffer.len() - self.end < CHUNK {
-                let grown = (self.buffer.len() + self.buffer.len() / 2).max(self.end + CHUNK);
-                self.buffer.resize(grown, 0);
-            }
+            self.make_room();
             match self.reader.read(&mut self.buffer[self.end..]) {
                 Ok(0) => break,
                 Ok(read) => self.end += read,
@@ -43,6 +34,22 @@ impl<R: Read> Input<R> {
             }
         }
         Ok(self.peek())
+    }
+
+    /// Moves no more than was taken, or grows by half, so that all moves together never cost more than the reads.
+    fn make_room(&mut self) {
+        let kept = self.end - self.start;
+        if self.start > 0 && self.start >= kept {
+            self.buffer.copy_within(self.start..self.end, 0);
+        } else if self.buffer.len() - self.end < CHUNK {
+            // Zeroed memory comes cheaper from the allocator than by growing a Vec.
+            let mut grown = vec![0; (kept + CHUNK).max(self.buffer.len() / 2 * 3)];
+            grown[..kept].copy_from_slice(self.peek());
+            self.buffer = grown;
+        } else {
+            return;
+        }
+        (self.start, self.end) = (0, kept);
     }
 
     /// What was read and not yet taken.

@@ -1,6 +1,7 @@
 //! Records out of a file, also out of a damaged one.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use super::container::{MARKER_LENGTH, max_frame};
 use super::decode::{self, Corrupt, Decoder};
@@ -54,7 +55,7 @@ struct OpenBlock {
 /// What is at the front of the input.
 enum Front {
     /// A whole block with this many records, and its data at these places.
-    Block { records: u64, data: std::ops::Range<usize> },
+    Block { records: u64, data: Range<usize> },
     /// The end of the file.
     End,
     /// No whole block.
@@ -186,7 +187,7 @@ impl<R: Read> Iterator for Reader<R> {
 /// How many records a block says it has, and where its data is, counted from the block's start.
 ///
 /// None where the bytes are too few, or make no sense for a block that could be read.
-pub(crate) fn block_head(bytes: &[u8]) -> Option<(u64, std::ops::Range<usize>)> {
+pub(crate) fn block_head(bytes: &[u8]) -> Option<(u64, Range<usize>)> {
     let Taken::Value(records, first) = long::take(bytes) else { return None };
     let Taken::Value(size, second) = long::take(&bytes[first..]) else { return None };
     let (records, size) = (u64::try_from(records).ok()?, usize::try_from(size).ok()?);

@@ -76,6 +76,13 @@ fn three_blocks() -> (Vec<u8>, [usize; 4]) {
     (writer.into_inner(), ends)
 }
 
+impl Block {
+    /// Makes it this many bytes, and no block any more.
+    pub(in crate::recording) fn grow(&mut self, length: usize) {
+        self.data.resize(length, 0);
+    }
+}
+
 impl Writer<Vec<u8>> {
     fn output_length(&self) -> usize {
         self.output().len()
