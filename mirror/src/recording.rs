@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+pub mod avro;
+pub mod file;
+
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

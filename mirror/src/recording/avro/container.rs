@@ -1,0 +1,151 @@
+//! Blocks into a file (spec: Object Container Files; Required Codecs and zstandard).
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{CParameter, compress_bound};
+
+use super::encode::Block;
+use super::long::{self, MAX_LENGTH};
+use super::{MAX_BLOCK, header};
+
+/// The length of a file's marker.
+pub(crate) const MARKER_LENGTH: usize = 16;
+
+/// zstd's fastest ordinary level. See `benches/encode.rs`: HTTP heads compress nearly as well as at the default, 3.
+const LEVEL: i32 = 1;
+
+/// A frame's buffer larger than this is let go after use: one huge body must not cost its memory for good.
+const KEPT_BUFFER: usize = 4 << 20;
+
+/// Makes a block into the bytes that stand in the file, all in one piece, so that they can be written by one call.
+pub struct BlockFramer {
+    compressor: Compressor<'static>,
+    /// Room for count and size, the data behind it, the marker at the end.
+    buffer: Vec<u8>,
+    /// Where in `buffer` the frame made last is, without its marker.
+    framed: Range<usize>,
+}
+
+/// Count and size stand before the data, but the size is known only after it: this much room is left for them.
+const ROOM: usize = 2 * MAX_LENGTH;
+
+impl BlockFramer {
+    /// A framer with a compressor of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of zstd, for want of memory.
+    pub fn new() -> io::Result<Self> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        // Without it, damage within a block would be read as other values.
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(BlockFramer { compressor, buffer: vec![0; ROOM + MARKER_LENGTH], framed: ROOM..ROOM })
+    }
+
+    /// The block as it stands in a file with this marker; valid until the next call.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the block is larger than [`MAX_BLOCK`], as no reader would take it; those of zstd.
+    pub fn frame(&mut self, block: &Block, marker: &[u8; MARKER_LENGTH]) -> io::Result<&[u8]> {
+        self.compress(block)?;
+        Ok(self.seal(marker))
+    }
+
+    /// The first half of [`BlockFramer::frame`], for one who picks the file by the length, which is returned.
+    pub(crate) fn compress(&mut self, block: &Block) -> io::Result<usize> {
+        if block.len() > MAX_BLOCK {
+            let message = format!("a block of {} bytes, at most {MAX_BLOCK} are allowed", block.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let needed = ROOM + compress_bound(block.len()) + MARKER_LENGTH;
+        if self.buffer.capacity() > KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        // Never shrunk otherwise, so that the bytes are zeroed once, not for every block.
+        if self.buffer.len() < needed {
+            self.buffer.resize(needed, 0);
+        }
+        let size = self.compressor.compress_to_buffer(&block.data, &mut self.buffer[ROOM..])?;
+        let mut lengths = Vec::with_capacity(ROOM);
+        long::put(&mut lengths, block.count as i64);
+        long::put(&mut lengths, size as i64);
+        self.framed = ROOM - lengths.len()..ROOM + size;
+        self.buffer[self.framed.start..ROOM].copy_from_slice(&lengths);
+        Ok(self.framed.len() + MARKER_LENGTH)
+    }
+
+    /// The second half: the frame of the block compressed last, with its marker.
+    pub(crate) fn seal(&mut self, marker: &[u8; MARKER_LENGTH]) -> &[u8] {
+        let end = self.framed.end + MARKER_LENGTH;
+        self.buffer[self.framed.end..end].copy_from_slice(marker);
+        &self.buffer[self.framed.start..end]
+    }
+}
+
+impl std::fmt::Debug for BlockFramer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("BlockFramer").field("buffer", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+/// The largest size a block's data may have in a file.
+pub(super) fn max_frame() -> usize {
+    compress_bound(MAX_BLOCK)
+}
+
+/// A marker for a new file.
+///
+/// # Errors
+///
+/// Those of the system's source of randomness.
+pub(crate) fn new_marker() -> io::Result<[u8; MARKER_LENGTH]> {
+    let mut marker = [0; MARKER_LENGTH];
+    getrandom::fill(&mut marker).map_err(io::Error::other)?;
+    Ok(marker)
+}
+
+/// Writes a recording to anything that takes bytes; for a file that outlives crashes and rotates see `RecordingFile`.
+#[derive(Debug)]
+pub struct Writer<W> {
+    output: W,
+    framer: BlockFramer,
+    marker: [u8; MARKER_LENGTH],
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording with its header.
+    ///
+    /// # Errors
+    ///
+    /// Those of `output`, of zstd and of the system's source of randomness.
+    pub fn new(mut output: W) -> io::Result<Self> {
+        let marker = new_marker()?;
+        output.write_all(&header::write(&marker))?;
+        Ok(Writer { output, framer: BlockFramer::new()?, marker })
+    }
+
+    /// Writes one block; an empty one is left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of `output`, after which the recording may end in a torn block, and those of [`BlockFramer::frame`].
+    pub fn write_block(&mut self, block: &Block) -> io::Result<()> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.output.write_all(self.framer.frame(block, &self.marker)?)
+    }
+
+    /// The output.
+    pub fn output(&self) -> &W {
+        &self.output
+    }
+
+    /// The output, given back; whatever was written is in it.
+    pub fn into_inner(self) -> W {
+        self.output
+    }
+}

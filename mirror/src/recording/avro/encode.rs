@@ -1,0 +1,334 @@
+//! Records to the bytes of a block (spec: Binary Encoding; the order of fields is the schema's).
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::{MAX_BLOCK, MAX_ITEMS, long};
+use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedResponse};
+
+/// Some records, encoded and not yet compressed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Block {
+    pub(super) data: Vec<u8>,
+    pub(super) count: u64,
+}
+
+impl Block {
+    /// How many records.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// How many bytes, before compression.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// Why a record was not added to a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DoesNotFit {
+    /// The block would be larger than [`MAX_BLOCK`]; where the block is not empty, the next one may take the record.
+    #[error("the block would grow over {MAX_BLOCK} bytes")]
+    Block,
+    /// The record has more headers, trailers and answers than [`MAX_ITEMS`].
+    #[error("a record has at most {MAX_ITEMS} headers, trailers and answers")]
+    Items,
+}
+
+/// Encodes records, one after the other, into one buffer.
+#[derive(Debug)]
+pub struct BlockEncoder {
+    block: Block,
+    capacity: usize,
+}
+
+impl BlockEncoder {
+    /// An encoder whose blocks are meant to be taken when they hold about `capacity` bytes.
+    pub fn new(capacity: usize) -> Self {
+        BlockEncoder { block: Block { data: Vec::with_capacity(capacity), count: 0 }, capacity }
+    }
+
+    /// Appends one record.
+    ///
+    /// Times are kept to the microsecond, rounded down; lengths and times beyond an `i64` become its largest value.
+    ///
+    /// # Errors
+    ///
+    /// [`DoesNotFit`]; the block then is as it was.
+    pub fn push(&mut self, record: &Record) -> Result<(), DoesNotFit> {
+        if items(record) > MAX_ITEMS {
+            return Err(DoesNotFit::Items);
+        }
+        // Asked of the bodies first, so that what cannot fit is not copied.
+        let before = self.block.data.len();
+        if before + bodies(record) > MAX_BLOCK {
+            return Err(DoesNotFit::Block);
+        }
+        put_record(&mut self.block.data, record);
+        if self.block.data.len() > MAX_BLOCK {
+            self.block.data.truncate(before);
+            return Err(DoesNotFit::Block);
+        }
+        self.block.count += 1;
+        Ok(())
+    }
+
+    /// How many bytes the block has, before compression.
+    pub fn len(&self) -> usize {
+        self.block.len()
+    }
+
+    /// How many records the block has.
+    pub fn count(&self) -> u64 {
+        self.block.count()
+    }
+
+    /// Whether the block has no record.
+    pub fn is_empty(&self) -> bool {
+        self.block.is_empty()
+    }
+
+    /// Hands the block over and begins the next.
+    pub fn take(&mut self) -> Block {
+        std::mem::replace(&mut self.block, Block { data: Vec::with_capacity(self.capacity), count: 0 })
+    }
+}
+
+fn messages(record: &Record) -> impl Iterator<Item = &RecordedMessage> {
+    let answers = record.answers.iter().filter_map(|answer| answer.response.as_ref());
+    let responses = record.response.iter().chain(answers).map(|response| &response.message);
+    std::iter::once(&record.request.message).chain(responses)
+}
+
+fn items(record: &Record) -> usize {
+    record.answers.len() + messages(record).map(|message| message.headers.len() + message.trailers.len()).sum::<usize>()
+}
+
+fn bodies(record: &Record) -> usize {
+    messages(record).flat_map(|message| &message.body).map(Bytes::len).sum()
+}
+
+fn put_record(buffer: &mut Vec<u8>, record: &Record) {
+    put_id(buffer, record.id);
+    long::put(buffer, micros_since_epoch(record.started));
+    put_bytes(buffer, record.source.as_bytes());
+    put_address(buffer, record.client);
+    put_address(buffer, record.server);
+
+    let request = &record.request;
+    put_text(buffer, &request.method);
+    put_text(buffer, &request.target);
+    put_text(buffer, &request.version);
+    put_message(buffer, &request.message);
+
+    put_response(buffer, record.response.as_ref());
+    put_optional_str(buffer, record.aborted.as_deref());
+    put_micros(buffer, record.request_end);
+    put_micros(buffer, record.response_start);
+    put_micros(buffer, record.end);
+    put_array(buffer, &record.answers, put_answer);
+}
+
+fn put_answer(buffer: &mut Vec<u8>, answer: &RecordedAnswer) {
+    put_bytes(buffer, answer.target.as_bytes());
+    put_bytes(buffer, answer.outcome.as_bytes());
+    put_response(buffer, answer.response.as_ref());
+    put_micros(buffer, answer.first_byte);
+    put_micros(buffer, answer.total);
+}
+
+fn put_response(buffer: &mut Vec<u8>, response: Option<&RecordedResponse>) {
+    put_optional(buffer, response, |buffer, response| {
+        put_text(buffer, &response.version);
+        long::put(buffer, i64::from(response.status));
+        put_text(buffer, &response.reason);
+        put_message(buffer, &response.message);
+    });
+}
+
+fn put_message(buffer: &mut Vec<u8>, message: &RecordedMessage) {
+    put_array(buffer, &message.headers, put_field);
+    long::put(buffer, message.body.iter().map(Bytes::len).sum::<usize>() as i64);
+    for piece in &message.body {
+        buffer.extend_from_slice(piece);
+    }
+    long::put(buffer, i64::try_from(message.body_length).unwrap_or(i64::MAX));
+    put_array(buffer, &message.trailers, put_field);
+    put_optional_str(buffer, message.truncated.as_deref());
+}
+
+#[inline]
+fn put_field(buffer: &mut Vec<u8>, (name, value): &(Bytes, Bytes)) {
+    put_text(buffer, name);
+    put_text(buffer, value);
+}
+
+/// An array is blocks of items, each with its count, and an empty one (spec: Complex Types, Arrays).
+fn put_array<T>(buffer: &mut Vec<u8>, items: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+    if !items.is_empty() {
+        long::put(buffer, items.len() as i64);
+        for item in items {
+            put(buffer, item);
+        }
+    }
+    buffer.push(0);
+}
+
+/// A union is the number of its branch, zig-zag, and the value: null is branch 0, the value branch 1.
+#[inline]
+fn put_optional<T>(buffer: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
+    match value {
+        None => buffer.push(0),
+        Some(value) => {
+            buffer.push(2);
+            put(buffer, value);
+        }
+    }
+}
+
+fn put_optional_str(buffer: &mut Vec<u8>, value: Option<&str>) {
+    put_optional(buffer, value.map(str::as_bytes), put_bytes);
+}
+
+fn put_micros(buffer: &mut Vec<u8>, value: Option<Duration>) {
+    put_optional(buffer, value, |buffer, value| {
+        long::put(buffer, i64::try_from(value.as_micros()).unwrap_or(i64::MAX));
+    });
+}
+
+#[inline]
+fn put_bytes(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    long::put(buffer, bytes.len() as i64);
+    buffer.extend_from_slice(bytes);
+}
+
+/// Bytes as a string: one character for each (see the format's documentation).
+#[inline]
+fn put_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.is_ascii() {
+        return put_bytes(buffer, bytes);
+    }
+    let wide = bytes.iter().filter(|byte| !byte.is_ascii()).count();
+    long::put(buffer, (bytes.len() + wide) as i64);
+    for &byte in bytes {
+        if byte.is_ascii() {
+            buffer.push(byte);
+        } else {
+            buffer.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
+        }
+    }
+}
+
+fn put_id(buffer: &mut Vec<u8>, id: u128) {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    put_bytes(buffer, &digits);
+}
+
+fn put_address(buffer: &mut Vec<u8>, address: Option<SocketAddr>) {
+    put_optional(buffer, address, |buffer, address| {
+        // No address takes more than 63 characters, so its length is one byte, put in afterwards.
+        let length = buffer.len();
+        buffer.push(0);
+        write!(buffer, "{address}").expect("a Vec takes every write");
+        buffer[length] = ((buffer.len() - length - 1) as u8) << 1;
+    });
+}
+
+fn micros_since_epoch(time: SystemTime) -> i64 {
+    let micros = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()),
+        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1000)).map(|micros| -micros),
+    };
+    micros.unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::small;
+    use super::*;
+
+    #[test]
+    fn a_small_exchange_byte_for_byte() {
+        let mut encoder = BlockEncoder::new(0);
+        encoder.push(&small(0x0123)).unwrap();
+        let mut expected = Vec::new();
+        for part in [
+            &b"\x4000000000000000000000000000000123"[..], // id: 32 digits
+            b"\x80\x80\xe3\xa0\xb7\xa6\x95\x06",          // start
+            b"\x0aproxy",
+            b"\x02\x1c127.0.0.1:4000", // client: branch 1, 14 characters
+            b"\x02\x14[::1]:8080",
+            b"\x06GET\x04/a\x10HTTP/1.1",
+            b"\x02\x08Host\x02x\x00", // one header, end of the array
+            b"\x00\x00\x00\x00",      // no body, length 0, no trailers, not truncated
+            b"\x02\x10HTTP/1.1\x90\x03\x04OK",
+            b"\x00\x04hi\x04\x00\x00", // no header, "hi", length 2, no trailers, not truncated
+            b"\x00",                   // not aborted
+            b"\x02\x14\x02\x28\x02\x3c", // 10, 20, 30 µs
+            b"\x00",                   // no answers
+        ] {
+            expected.extend_from_slice(part);
+        }
+        let block = encoder.take();
+        assert_eq!(block.data, expected, "{}", block.data.escape_ascii());
+        assert_eq!((block.count(), encoder.count(), encoder.len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn bytes_become_characters() {
+        for (bytes, text) in [(&b""[..], ""), (b"plain", "plain"), (b"\x00\x7f\x80\xff", "\0\x7f\u{80}\u{ff}")] {
+            let mut buffer = Vec::new();
+            put_text(&mut buffer, bytes);
+            assert_eq!(usize::from(buffer[0]), text.len() * 2);
+            assert_eq!(std::str::from_utf8(&buffer[1..]), Ok(text));
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_down_on_both_sides_of_the_epoch() {
+        let at = Duration::from_nanos(1_500);
+        assert_eq!(micros_since_epoch(UNIX_EPOCH + at), 1);
+        assert_eq!(micros_since_epoch(UNIX_EPOCH - at), -2);
+    }
+
+    #[test]
+    fn the_longest_address_fits_its_length_byte() {
+        let address = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap();
+        let mut buffer = Vec::new();
+        put_address(&mut buffer, Some(address));
+        assert_eq!(usize::from(buffer[1]), (buffer.len() - 2) * 2);
+        assert!(buffer[1] < 0x80);
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_the_block_as_it_was() {
+        let mut encoder = BlockEncoder::new(0);
+        encoder.push(&small(1)).unwrap();
+        let before = encoder.len();
+
+        let mut record = small(2);
+        record.request.message.trailers = vec![Default::default(); MAX_ITEMS];
+        assert_eq!(encoder.push(&record), Err(DoesNotFit::Items));
+
+        // The same piece many times: the record is large, the test is not.
+        let mut record = small(2);
+        let pieces = MAX_BLOCK / (1 << 20);
+        record.request.message.body = vec![Bytes::from(vec![0; 1 << 20]); pieces];
+        assert_eq!(encoder.push(&record), Err(DoesNotFit::Block));
+        assert_eq!((encoder.count(), encoder.len()), (1, before));
+    }
+}
