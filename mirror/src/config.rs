@@ -9,13 +9,16 @@
 //! No setting is a secret (addresses with a user or password are refused), so that all of it may be shown: there is no masked view.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 mod address;
 mod admin;
+mod check;
+mod draft;
 mod faults;
 mod forms;
 mod marker;
@@ -26,6 +29,7 @@ mod units;
 
 pub use address::{ListenAddress, Target, UpstreamAddress};
 pub use admin::{AdminConfig, DEFAULT_ADMIN};
+pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use record::RecordConfig;
@@ -136,6 +140,34 @@ pub enum LogFormat {
 fn seconds(n: u64) -> Period {
     Period(Duration::from_secs(n))
 }
+impl Config {
+    /// The settings in a YAML file, checked.
+    pub fn load(path: &Path) -> Result<Config, Faults> {
+        Draft::read(path)?.finish()
+    }
+
+    /// The settings in a YAML text, checked.
+    pub fn from_yaml(text: &str) -> Result<Config, Faults> {
+        Draft::parse(text)?.finish()
+    }
+
+    /// All settings, defaults too, as YAML that reads as the same config again.
+    pub fn to_yaml(&self) -> String {
+        // It cannot fail but by a path that is not UTF-8, which no YAML and no flag can give.
+        serde_yaml::to_string(self).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// The JSON Schema of the YAML form, for editors and for checking files without us.
+    pub fn schema() -> Schema {
+        schemars::schema_for!(Config)
+    }
+
+    /// Whether the settings make sense together and on this host: all that do not, at once. Nothing is bound or created.
+    pub fn validate(&self) -> Result<(), Faults> {
+        Faults(self.check(&[])).or_ok()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {

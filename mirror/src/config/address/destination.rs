@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use http::uri::PathAndQuery;
-
 use crate::config::Expected;
 use crate::config::text::one_word;
 
@@ -115,6 +113,11 @@ fn read_host(host: &str) -> Result<String, &'static str> {
     Ok(ip.to_string())
 }
 
+/// What a path is written with: RFC 3986 section 3.3.
+fn is_path_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b)
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.bracketed(), self.port)
@@ -180,7 +183,7 @@ impl FromStr for Target {
             return Err(format!("{TARGET}, without a query or fragment: requests keep their own").into());
         }
         let prefix = path.trim_end_matches('/').to_owned();
-        if !prefix.is_empty() && (!prefix.is_ascii() || PathAndQuery::from_str(&prefix).is_err()) {
+        if !prefix.bytes().all(is_path_byte) {
             return Err(format!("{TARGET}, with a path whose other characters are percent-encoded").into());
         }
         Ok(Target { place, prefix })
