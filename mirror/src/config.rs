@@ -164,7 +164,7 @@ impl Config {
 
     /// Whether the settings make sense together and on this host: all that do not, at once. Nothing is bound or created.
     pub fn validate(&self) -> Result<(), Faults> {
-        Faults(self.check(&[])).or_ok()
+        Faults(self.check(&[], &str::to_owned)).or_ok()
     }
 }
 

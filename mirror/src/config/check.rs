@@ -12,6 +12,8 @@ mod path;
 struct Findings<'a> {
     faults: Vec<Fault>,
     unread: &'a [String],
+    /// What a key was called before others could not be read.
+    original: &'a dyn Fn(&str) -> String,
 }
 
 impl Findings<'_> {
@@ -20,7 +22,8 @@ impl Findings<'_> {
         let within = |inner: &str, outer: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        self.unread.iter().any(|unread| within(unread, key) || within(key, unread))
+        let key = (self.original)(key);
+        self.unread.iter().any(|unread| within(unread, &key) || within(&key, unread))
     }
 
     fn add(&mut self, key: &str, value: impl Display, expected: impl Into<String>) {
@@ -49,9 +52,9 @@ impl Findings<'_> {
 }
 
 impl Config {
-    /// What is wrong, given that the keys in `unread` could not be read and have their defaults.
-    pub(super) fn check(&self, unread: &[String]) -> Vec<Fault> {
-        let mut findings = Findings { faults: Vec::new(), unread };
+    /// What is wrong, given that the keys in `unread` could not be read, and that a key of this config was `original(key)` before.
+    pub(super) fn check(&self, unread: &[String], original: &dyn Fn(&str) -> String) -> Vec<Fault> {
+        let mut findings = Findings { faults: Vec::new(), unread, original };
         self.check_source(&mut findings);
         self.check_listen(&mut findings);
         self.check_loops(&mut findings);
@@ -117,7 +120,9 @@ impl Config {
             }
             if let Some(other) = names.insert(shadow.label(), i) {
                 let place = key(if shadow.name.is_some() { "name" } else { "target" });
-                let expected = format!("a name that shadow[{other}] does not have; `name` gives one target two");
+                let other = (findings.original)(&format!("shadow[{other}]"));
+                let expected =
+                    format!("a name other than that of {other}; by default it is the address, `name` sets it");
                 findings.add(&place, shadow.label(), expected);
             }
             findings.not_zero(&key("connect_timeout"), shadow.connect_timeout);
@@ -226,7 +231,7 @@ mod tests {
     }
 
     fn keys(yaml: &str) -> Vec<String> {
-        config(yaml).check(&[]).into_iter().map(|fault| fault.place).collect()
+        config(yaml).check(&[], &str::to_owned).into_iter().map(|fault| fault.place).collect()
     }
 
     #[test]
@@ -258,7 +263,7 @@ mod tests {
     #[test]
     fn a_share_of_the_memory_is_told_in_numbers() {
         let faults = config("{listen: ':80', upstream: ':81', shadow: ':82', record: a.avro, limits: {memory: 12MiB}}")
-            .check(&[]);
+            .check(&[], &str::to_owned);
         let expected = "at most 4MiB, a fair share of `limits.memory` (12MiB, in 3 parts: one for each of the 2 sinks, one for what \
                         arrives); or `limits.memory` of at least 30MiB";
         assert_eq!(faults, [Fault::new("record.max_body", "10MiB", expected)]);
@@ -268,6 +273,6 @@ mod tests {
     fn nothing_is_said_of_what_rests_on_a_key_that_could_not_be_read() {
         let config = config("{listen: ':80', shadow: {target: ':82', lag: 200MiB}}");
         let unread = ["upstream".to_owned(), "limits".to_owned()];
-        assert_eq!(config.check(&unread), []);
+        assert_eq!(config.check(&unread, &str::to_owned), []);
     }
 }

@@ -77,10 +77,9 @@ impl Draft {
     pub fn finish(mut self) -> Result<Config, Faults> {
         let (config, unread) = read::read(&mut self.root, &mut self.faults);
         if let Some(config) = config {
-            for mut fault in config.check(&unread) {
-                fault.place = self.root.place_of(&fault.place);
-                self.faults.push(fault);
-            }
+            let found = config.check(&unread, &|key| self.root.origin_of(key).0);
+            self.faults
+                .extend(found.into_iter().map(|fault| Fault { place: self.root.origin_of(&fault.place).1, ..fault }));
             if self.faults.is_empty() {
                 return Ok(config);
             }

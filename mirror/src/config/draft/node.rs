@@ -179,12 +179,7 @@ impl Node {
     /// The map here; a word becomes the value of the key it stands for.
     fn as_map(&mut self) -> Result<&mut Vec<(String, Node)>, Expected> {
         if let Kind::Leaf(value) = &self.kind {
-            let word_of = match self.key.split(['.', '[']).next() {
-                Some("shadow") => Some("target"),
-                Some("record") => Some("path"),
-                _ => None,
-            };
-            self.kind = Kind::Map(match word_of {
+            self.kind = Kind::Map(match self.word_of() {
                 Some(name) if !value.is_null() => {
                     let mut node = self.clone();
                     node.key = format!("{}.{name}", self.key);
@@ -210,23 +205,34 @@ impl Node {
         }
     }
 
-    /// The place to name for a key of the typed config, whose indices are those of the tree as it stands.
-    pub(super) fn place_of(&self, key: &str) -> String {
+    /// What a key of the typed config was called when it was given, and the place to name for it. The key's indices are those of
+    /// the tree as it stands, which are lower where a neighbour was taken out.
+    pub(super) fn origin_of(&self, key: &str) -> (String, String) {
         let steps = Step::parse(key).unwrap_or_default();
         let mut node = self;
         for (i, step) in steps.iter().enumerate() {
-            match node.child(step) {
-                Some(child) => node = child,
-                None => match (&node.kind, step) {
-                    // The one in place of a list of one.
-                    (Kind::Leaf(_) | Kind::Map(_), Step::Index(0)) => {}
-                    // A word in place of a map.
-                    (Kind::Leaf(_), _) => break,
-                    _ => return steps[i..].iter().fold(node.key.clone(), |path, step| step.after(&path)),
-                },
+            match (node.child(step), &node.kind, step) {
+                (Some(child), ..) => node = child,
+                // The one in place of a list of one.
+                (None, Kind::Leaf(_) | Kind::Map(_), Step::Index(0)) => {}
+                // A word in place of a map.
+                (None, Kind::Leaf(_), Step::Key(name)) if node.word_of() == Some(name) => {}
+                _ => {
+                    let original = steps[i..].iter().fold(node.key.clone(), |path, step| step.after(&path));
+                    return (original.clone(), original);
+                }
             }
         }
-        if node.place.is_empty() { key.to_owned() } else { node.place.clone() }
+        (node.key.clone(), if node.place.is_empty() { node.key.clone() } else { node.place.clone() })
+    }
+
+    /// The key that a word here is the value of.
+    fn word_of(&self) -> Option<&'static str> {
+        match self.key.split_once('[').map_or(self.key.as_str(), |(key, _)| key) {
+            "shadow" => Some("target"),
+            "record" => Some("path"),
+            _ => None,
+        }
     }
 }
 

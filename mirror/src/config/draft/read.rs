@@ -35,10 +35,15 @@ pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>,
         }
         let node = root.find(&steps).expect("found above");
         faults.extend(fault(node, &message));
-        if steps.is_empty() {
+        let Some((last, above)) = steps.split_last() else {
             return (None, unread);
-        }
+        };
         unread.push(node.key.clone());
+        // A slip of the pen leaves the key that was meant unread.
+        if let (Some(known), Step::Key(key)) = (known_keys(&message), last) {
+            let above = &root.find(above).expect("found with what is below it").key;
+            unread.extend(nearest(key, &known).into_iter().map(|meant| Step::Key(meant.to_owned()).after(above)));
+        }
         root.remove(&steps);
     }
     (None, unread)
@@ -53,12 +58,12 @@ fn fault(node: &Node, message: &str) -> Option<Fault> {
         };
         return (!node.damaged).then(|| Fault::missing(place, format!("the key `{field}`, which has no default")));
     }
-    let expected = if message.starts_with("unknown field ") {
-        let known: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+    let known = known_keys(message);
+    let expected = if let Some(known) = &known {
         let key = node.key.rsplit('.').next().unwrap_or_default();
-        match nearest(key, &known).as_slice() {
+        match nearest(key, known).as_slice() {
             [] => format!("a known key: one of {}", known.join(", ")),
-            near => format!("a known key; did you mean {}?", near.join(" or ")),
+            near => format!("a known key; did you mean `{}`?", near.join("` or `")),
         }
     } else if node.is_null() && !node.key.ends_with(']') {
         // A key with nothing after it, as when all below it is commented out, counts as not given.
@@ -70,12 +75,18 @@ fn fault(node: &Node, message: &str) -> Option<Fault> {
     };
     let value = match &node.kind {
         Kind::Leaf(_) => node.word(),
-        Kind::List(_) if message.starts_with("unknown field ") => None,
-        Kind::Map(_) if message.starts_with("unknown field ") => None,
+        Kind::List(_) | Kind::Map(_) if known.is_some() => None,
         Kind::List(_) => Some("a list".to_owned()),
         Kind::Map(_) => Some("a map".to_owned()),
     };
     Some(Fault { place: node.place.clone(), value, expected })
+}
+
+/// The keys that would have been known, where serde's message is that one is not.
+fn known_keys(message: &str) -> Option<Vec<&str>> {
+    // The unknown one is the first in backticks, and may itself have some.
+    let (_, known) = message.strip_prefix("unknown field ")?.rsplit_once(", expected ")?;
+    Some(known.split('`').skip(1).step_by(2).collect())
 }
 
 /// Serde's words for what is expected, in words for who writes settings and not the program.
@@ -87,12 +98,13 @@ fn plain(expected: &str) -> String {
         "a string" => "text (a number needs quotes)".to_owned(),
         "path string" => "a path".to_owned(),
         _ if expected.starts_with("struct ") => "a map of settings".to_owned(),
-        _ => expected.replace('`', ""),
+        _ if expected.starts_with("one of ") => expected.replace('`', ""),
+        _ => expected.to_owned(),
     }
 }
 
 /// The known keys that `key` is likely a slip of.
-fn nearest(key: &str, known: &[&str]) -> Vec<String> {
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
     if key.len() > 64 {
         // Longer than any key, and the distance takes its square.
         return Vec::new();
@@ -101,7 +113,7 @@ fn nearest(key: &str, known: &[&str]) -> Vec<String> {
     let least = distances.iter().copied().min().unwrap_or(usize::MAX);
     // `max_body` for `maxBody`, `concurrency` for `concurency`, but not `record` for `reply`.
     let slip = least <= 1 + key.len() / 4;
-    known.iter().zip(distances).filter(|(_, d)| slip && *d == least).map(|(known, _)| format!("`{known}`")).collect()
+    known.iter().zip(distances).filter(|(_, d)| slip && *d == least).map(|(known, _)| *known).collect()
 }
 
 /// Levenshtein's distance: how many letters are to be added, left out or changed.
@@ -126,12 +138,9 @@ mod tests {
     #[test]
     fn slips_are_seen_through() {
         let known = ["listen", "upstream", "shadow", "record", "rotate_size", "rotate_interval", "max_body"];
-        for (slip, meant) in [
-            ("lisen", "`listen`"),
-            ("shadows", "`shadow`"),
-            ("maxBody", "`max_body`"),
-            ("rotate-size", "`rotate_size`"),
-        ] {
+        for (slip, meant) in
+            [("lisen", "listen"), ("shadows", "shadow"), ("maxBody", "max_body"), ("rotate-size", "rotate_size")]
+        {
             assert_eq!(nearest(slip, &known), [meant]);
         }
         assert!(nearest("replay", &known).is_empty());
