@@ -1,0 +1,133 @@
+//! The shorter forms of a setting: one in place of a list of one, and a string in place of a map with one key.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::{Expected, ListenAddress, RecordConfig, ShadowConfig};
+
+/// `listen`: an address or a list of them.
+pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListenAddress>, D::Error> {
+    deserializer.deserialize_any(OneOrList(PhantomData))
+}
+
+/// `shadow`: a target or a list of them, each a string or a map.
+pub(super) fn shadow<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ShadowConfig>, D::Error> {
+    let shadows: Vec<WordOrMap<ShadowConfig>> = deserializer.deserialize_any(OneOrList(PhantomData))?;
+    Ok(shadows.into_iter().map(|WordOrMap(shadow)| shadow).collect())
+}
+
+/// `record`: a path or a map.
+pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RecordConfig>, D::Error> {
+    Ok(Option::<WordOrMap<RecordConfig>>::deserialize(deserializer)?.map(|WordOrMap(record)| record))
+}
+
+pub(super) fn listen_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<ListenAddress>();
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+pub(super) fn shadow_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = word_or_map_schema::<ShadowConfig>(generator);
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+pub(super) fn record_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = word_or_map_schema::<RecordConfig>(generator);
+    json_schema!({ "anyOf": [one, { "type": "null" }] })
+}
+
+fn word_or_map_schema<T: FromWord + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (word, map) = (T::word_schema(generator), generator.subschema_for::<T>());
+    json_schema!({ "anyOf": [word, map] })
+}
+
+/// What a word alone can stand for.
+trait FromWord: Sized {
+    /// The forms, for who writes neither.
+    const FORMS: &'static str;
+
+    fn from_word(word: &str) -> Result<Self, Expected>;
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema;
+}
+
+impl FromWord for ShadowConfig {
+    const FORMS: &'static str = "a target's address, or a map with the key `target`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        Ok(ShadowConfig::new(word.parse()?))
+    }
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<super::Target>()
+    }
+}
+
+impl FromWord for RecordConfig {
+    const FORMS: &'static str = "a file's path, or a map with the key `path`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        Ok(RecordConfig::new(word))
+    }
+
+    fn word_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+struct OneOrList<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one or a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+        Ok(vec![T::deserialize(MapAccessDeserializer::new(map))?])
+    }
+
+    fn visit_str<E: Error>(self, v: &str) -> Result<Vec<T>, E> {
+        Ok(vec![T::deserialize(StrDeserializer::new(v))?])
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Vec<T>, E> {
+        // What expects an address says so better than we could.
+        self.visit_str(&v.to_string())
+    }
+}
+
+struct WordOrMap<T>(T);
+
+impl<'de, T: FromWord + Deserialize<'de>> Deserialize<'de> for WordOrMap<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms<T>(PhantomData<T>);
+
+        impl<'de, T: FromWord + Deserialize<'de>> Visitor<'de> for Forms<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::FORMS)
+            }
+
+            fn visit_str<E: Error>(self, v: &str) -> Result<T, E> {
+                T::from_word(v).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_any(Forms(PhantomData)).map(WordOrMap)
+    }
+}

@@ -1,0 +1,88 @@
+//! The recording that is made.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, Fraction, Period, seconds};
+
+/// The recording that exchanges are written to. In YAML a plain string is its path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordConfig {
+    /// The file; strftime conversions (`traffic-%Y%m%d-%H%M%S.avro`) name a new one at each rotation. An existing one is appended to.
+    pub path: PathBuf,
+    /// The fraction of all exchanges that is recorded; by default the top-level `fraction`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<Fraction>,
+    /// Bodies longer than this are cut, and marked as cut.
+    #[serde(default = "default_max_body")]
+    pub max_body: ByteSize,
+    /// A block is written when it holds this much, before compression.
+    #[serde(default = "default_flush_bytes")]
+    pub flush_bytes: ByteSize,
+    /// A block is written when its first record is this old: what a crash can lose.
+    #[serde(default = "default_flush_interval")]
+    pub flush_interval: Period,
+    /// A new file is begun when this one is larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_size: Option<ByteSize>,
+    /// A new file is begun when this one is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_interval: Option<Period>,
+    /// The oldest files of this recording are removed when all together are larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<ByteSize>,
+    /// Finished blocks that may wait for the disk; beyond it records are dropped (`disk_slow`).
+    #[serde(default = "default_disk_queue")]
+    pub disk_queue: NonZeroUsize,
+    /// How long a finished exchange waits for its targets' answers before it is written without them.
+    #[serde(default = "default_answer_wait")]
+    pub answer_wait: Period,
+}
+
+impl RecordConfig {
+    /// This file, with the default for all else.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        RecordConfig {
+            path: path.into(),
+            fraction: None,
+            max_body: default_max_body(),
+            flush_bytes: default_flush_bytes(),
+            flush_interval: default_flush_interval(),
+            rotate_size: None,
+            rotate_interval: None,
+            keep: None,
+            disk_queue: default_disk_queue(),
+            answer_wait: default_answer_wait(),
+        }
+    }
+}
+
+fn default_max_body() -> ByteSize {
+    ByteSize::mib(10)
+}
+fn default_flush_bytes() -> ByteSize {
+    ByteSize::kib(256)
+}
+fn default_flush_interval() -> Period {
+    seconds(1)
+}
+fn default_disk_queue() -> NonZeroUsize {
+    NonZeroUsize::new(16).expect("not zero")
+}
+fn default_answer_wait() -> Period {
+    seconds(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constructor_and_yaml_have_the_same_defaults() {
+        assert_eq!(serde_yaml::from_str::<RecordConfig>("path: a.avro").unwrap(), RecordConfig::new("a.avro"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Any config that makes sense comes back from its own YAML, and no text makes the reader panic.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use mirror::config::{
+    AdminConfig, BackoffConfig, ByteSize, Config, EngineConfig, Fraction, HostPolicy, LimitsConfig, LogConfig,
+    LogFormat, MarkerConfig, Period, ProxyConfig, RecordConfig, ShadowConfig,
+};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn period() -> impl Strategy<Value = Period> {
+    (1..1_000_000_000_000u64).prop_map(|nanos| Period(Duration::from_nanos(nanos)))
+}
+
+fn size(most: u64) -> impl Strategy<Value = ByteSize> {
+    (1..=most).prop_map(ByteSize::new)
+}
+
+fn fraction() -> impl Strategy<Value = Fraction> {
+    (0..=1_000_000u64, 0..1000u64).prop_map(|(n, more)| Fraction::new(n, 1_000_000 + more).unwrap())
+}
+
+fn count() -> impl Strategy<Value = NonZeroUsize> {
+    (1..=usize::MAX).prop_map(|n| NonZeroUsize::new(n).unwrap())
+}
+
+fn host() -> impl Strategy<Value = HostPolicy> {
+    prop_oneof![
+        Just(HostPolicy::Original),
+        Just(HostPolicy::Target),
+        "[a-z]{1,8}\\.[a-z]{2}(:[1-9][0-9]{0,3})?".prop_map(HostPolicy::Literal)
+    ]
+}
+
+fn marker() -> impl Strategy<Value = MarkerConfig> {
+    let header = ("[xX]-[A-Za-z0-9_-]{1,8}", "[!-~]([ -~]{0,8}[!-~])?");
+    prop_oneof![Just(MarkerConfig::Off), header.prop_map(|(name, value)| MarkerConfig::Header { name, value })]
+}
+
+prop_compose! {
+    /// The port is the target's own, so that no two have one name.
+    fn shadow(port: u16)(
+        // What YAML takes for something other than a string is among the names.
+        name in of(prop_oneof![select(vec!["off", "null", "1", "~", "- a", "a: b", "#"]), Just("plain")]),
+        address in select(vec!["", "app", "http://10.0.0.7", "[2001:db8::1]"]),
+        prefix in "(/[a-z0-9]{1,4}){0,2}",
+        (fraction, host, retries) in (of(fraction()), host(), any::<u32>()),
+        (concurrency, queue) in (count(), count()),
+        (connect_timeout, timeout, idle_timeout, resolve_every) in (period(), period(), period(), period()),
+        (lag, answer_body) in (size(1 << 20), size(1 << 40)),
+        (after, min, more) in (1u32.., period(), period()),
+    ) -> ShadowConfig {
+        ShadowConfig {
+            name: name.map(|name| format!("{name}{port}")),
+            fraction, host, retries, concurrency, queue, connect_timeout, timeout, idle_timeout, resolve_every, lag, answer_body,
+            backoff: BackoffConfig { after: NonZeroU32::new(after).unwrap(), min, max: Period(min.0 + more.0) },
+            ..ShadowConfig::new(format!("{address}:{port}{prefix}").parse().unwrap())
+        }
+    }
+}
+
+prop_compose! {
+    fn record()(
+        path in select(vec!["a.avro", "%Y-%m-%d.avro", "1", "~"]),
+        fraction in of(fraction()),
+        (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), count()),
+        (flush_interval, answer_wait) in (period(), period()),
+        rotation in of((size(1 << 40), of(period()), of(size(1 << 40)))),
+    ) -> RecordConfig {
+        let (size, interval, more) = rotation.map_or((None, None, None), |(size, interval, more)| (Some(size), interval, more));
+        RecordConfig {
+            fraction, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
+            rotate_size: size,
+            rotate_interval: interval,
+            keep: more.map(|more| ByteSize::new(size.unwrap().bytes() + more.bytes())),
+            ..RecordConfig::new(path)
+        }
+    }
+}
+
+prop_compose! {
+    fn proxy()(
+        threads in of(count()),
+        forwarded: bool,
+        times in (period(), period(), period(), period(), period()),
+    ) -> ProxyConfig {
+        let (connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout) = times;
+        ProxyConfig { threads, forwarded, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout }
+    }
+}
+
+prop_compose! {
+    fn config()(
+        ports in prop::collection::btree_set(1u16..1000, 1..4),
+        listen_host in select(vec!["", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"]),
+        upstream in select(vec!["http://app", ":8080", "[::1]:8080"]),
+        shadow in prop::collection::btree_set(1000u16..8000, 0..4)
+            .prop_flat_map(|ports| ports.into_iter().map(shadow).collect::<Vec<_>>()),
+        (record, fraction, marker, proxy, threads) in (of(record()), fraction(), marker(), proxy(), count()),
+        memory in size(1 << 50),
+        admin in select(vec!["off", "default", ":9900", "[::1]:0"]),
+        (format, level) in (select(vec![LogFormat::Auto, LogFormat::Human, LogFormat::Json]), select(vec!["off", "warn,mirror=debug"])),
+        (drain_timeout, exit_after) in (period(), of(period())),
+    ) -> Config {
+        Config {
+            listen: ports.iter().map(|port| format!("{listen_host}:{port}").parse().unwrap()).collect(),
+            upstream: Some(upstream.parse().unwrap()),
+            admin: admin.parse::<AdminConfig>().unwrap(),
+            engine: EngineConfig { threads },
+            // At least what the largest sinks generated need.
+            limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)) },
+            log: LogConfig { format, level: level.to_owned() },
+            shadow, record, fraction, marker, proxy, drain_timeout, exit_after,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn config_to_yaml_to_config(config in config()) {
+        let yaml = config.to_yaml();
+        match Config::from_yaml(&yaml) {
+            Ok(again) => prop_assert_eq!(again, config, "{}", yaml),
+            Err(faults) => prop_assert!(false, "{}\n{}", faults, yaml),
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "([ \n\\[\\]{},:*&!|>~'\"-]|listen|shadow|target|record|marker|name|0|:80|%|<<){0,40}") {
+        let _ = Config::from_yaml(&text);
+    }
+}
+
+#[test]
+fn the_default_says_all_it_is() {
+    let yaml = Config::default().to_yaml();
+    for key in [
+        "listen: []",
+        "fraction: 100%",
+        "marker: 'x-mirror-shadow: 1'",
+        "memory: 256MiB",
+        "admin: default",
+        "drain_timeout: 30s",
+    ] {
+        assert!(yaml.contains(key), "{key}:\n{yaml}");
+    }
+}
