@@ -1,8 +1,10 @@
 //! The native format: an [Apache Avro 1.11] object container file.
 //!
 //! Avro because a file says its own schema, is compressed in blocks that can be found again after damage, and is opened by
-//! DuckDB, Spark, pandas and every Avro library without us. Reading and writing are our own: one schema, known in advance, is
-//! written straight from the record's bytes into the block, with no value tree in between.
+//! every Avro library that has the zstandard codec, Java's (so Spark's) and Python's fastavro among them, without us. DuckDB's
+//! extension has not ([duckdb-avro#5]; seen with 1.4.4): it needs the file rewritten with another codec, and then reads it well;
+//! `tests/read_with_fastavro.py` shows how. Reading and writing are our own: one schema, known in advance, is written straight
+//! from the record's bytes into the block, with no value tree in between.
 //!
 //! ```text
 //! file   = header block*                                         spec: Object Container Files
@@ -18,11 +20,12 @@
 //!
 //! Method, target, reason, header names and values are bytes on the wire, and need not be UTF-8, which an Avro string must be.
 //! They are written as strings with one character U+0000 to U+00FF for each byte, as ISO-8859-1, which is what HTTP fields
-//! historically are (RFC 9110 §5.5) and what browsers (the Fetch standard's isomorphic decode), Node.js and Python's WSGI show.
-//! Plain ASCII, so nearly all there is, reads as itself: `header.name = 'host'` works in SQL, where Avro's `bytes` would be a
+//! historically are (RFC 9110 §5.5) and how browsers (the Fetch standard's isomorphic decode), Node.js and Python's WSGI show them.
+//! Plain ASCII, so nearly all there is, reads as itself: `name = 'host'` works in SQL, where Avro's `bytes` would be a
 //! BLOB to be decoded first. Every other byte survives exactly: `value.encode('latin-1')` is what was sent (a UTF-8 value looks
 //! garbled until then). Bodies are Avro `bytes`.
 //!
+//! [duckdb-avro#5]: https://github.com/duckdb/duckdb-avro/issues/5
 //! [Apache Avro 1.11]: https://avro.apache.org/docs/1.11.1/specification/
 
 mod container;
