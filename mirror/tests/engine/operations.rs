@@ -17,7 +17,7 @@ use mirror::telemetry::Telemetry;
 
 /// What a target does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Answers each request.
     Answers,
     /// Closes at once.
@@ -30,7 +30,7 @@ pub enum Manner {
 
 /// What a source does.
 #[derive(Debug, Clone)]
-pub enum Op {
+pub(crate) enum Op {
     /// Begins an exchange; `length` announced in its head, or chunked.
     Begin { length: Option<u16>, marked: bool },
     /// More of exchange `i`'s request.
@@ -53,7 +53,7 @@ pub enum Op {
 ///
 /// # Panics
 /// When it does not.
-pub fn run(manner: Manner, memory: usize, ops: &[Op]) {
+pub(crate) fn run(manner: Manner, memory: usize, ops: &[Op]) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ops.avro");
     let mut shadow = ShadowConfig::new(target(manner).to_string().parse().expect("an address"));
