@@ -71,8 +71,7 @@ impl Engine {
         let sinks: Arc<[SinkSlot]> = slots.into();
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), metrics)
-            .map_err(std::io::Error::other)?;
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), metrics).map_err(std::io::Error::other)?;
         let fanout = Fanout { pipeline: Pipeline::new(config), queues };
 
         drop(_entered);

@@ -126,9 +126,12 @@ impl Exchange {
 
     /// Every target's name and what it made of its copy, where that is known.
     pub fn answers(&self) -> impl Iterator<Item = (&str, Option<&Answer>)> {
-        self.shared.sinks.iter().enumerate().filter(|(_, sink)| sink.answers).map(|(i, sink)| {
-            (sink.name.as_str(), self.shared.answers.slots.get(i).and_then(OnceLock::get))
-        })
+        self.shared
+            .sinks
+            .iter()
+            .enumerate()
+            .filter(|(_, sink)| sink.answers)
+            .map(|(i, sink)| (sink.name.as_str(), self.shared.answers.slots.get(i).and_then(OnceLock::get)))
     }
 
     /// Resolves when every target has made something of its copy. One task at a time may wait.

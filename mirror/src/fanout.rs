@@ -21,7 +21,11 @@ pub(crate) struct Fanout {
 
 impl Fanout {
     /// Runs until every tap is gone or the channel is closed, and all arrivals have been taken.
-    pub(crate) async fn run(self, mut arrivals: UnboundedReceiver<Arrival>, mut drain: tokio::sync::watch::Receiver<bool>) {
+    pub(crate) async fn run(
+        self,
+        mut arrivals: UnboundedReceiver<Arrival>,
+        mut drain: tokio::sync::watch::Receiver<bool>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let taken = tokio::select! {

@@ -10,8 +10,7 @@ use prometheus::{
 use crate::outcome::{Abort, DropReason, FailReason, SkipReason};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
-const DURATION_BUCKETS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// All metrics of one running `mirror`.
 pub struct Telemetry {

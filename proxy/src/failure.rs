@@ -24,18 +24,18 @@ pub(crate) fn failure(error: &Error, upstream: &str, connect_timeout: Duration, 
         (ErrorSource::Downstream, WriteError | ReadError | ConnectionClosed | WriteTimedout) => {
             Failure { status: None, fault: Abort::Downstream, reason: "the client left".into() }
         }
-        (ErrorSource::Downstream, ReadTimedout) => {
-            Failure { status: Some(408), fault: Abort::Downstream, reason: "the client stopped within its request".into() }
-        }
+        (ErrorSource::Downstream, ReadTimedout) => Failure {
+            status: Some(408),
+            fault: Abort::Downstream,
+            reason: "the client stopped within its request".into(),
+        },
         (ErrorSource::Downstream, HTTPStatus(status)) => {
             Failure { status: Some(*status), fault: Abort::Downstream, reason: "a bad request".into() }
         }
         (ErrorSource::Downstream, _) => {
             Failure { status: Some(400), fault: Abort::Downstream, reason: "a bad request".into() }
         }
-        (_, ConnectTimedout) => {
-            from_upstream(504, format!("no connection to {upstream} within {connect_timeout:?}"))
-        }
+        (_, ConnectTimedout) => from_upstream(504, format!("no connection to {upstream} within {connect_timeout:?}")),
         (_, ReadTimedout) => from_upstream(504, format!("{upstream} said nothing for {read_timeout:?}")),
         (_, WriteTimedout) => from_upstream(504, format!("{upstream} did not take the request")),
         (_, ConnectRefused) => from_upstream(502, format!("{upstream} refused the connection")),

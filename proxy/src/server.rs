@@ -94,7 +94,8 @@ impl Proxy {
 
         let mut threads = Vec::with_capacity(count);
         for i in 0..count {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::System)?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::System)?;
             // The default conf's pool of 128 upstream connections is meant a thread, as here.
             let service = Service::new(&config.proxy, upstream, tap.clone(), metrics.clone());
             let app: App = Arc::new(http_proxy(&Arc::new(ServerConf::default()), service));

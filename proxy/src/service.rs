@@ -129,7 +129,8 @@ impl ProxyHttp for Service {
     async fn upstream_peer(&self, _: &mut Session, tee: &mut Tee) -> Result<Box<HttpPeer>> {
         let attempt = tee.attempt();
         let addresses = self.resolver.addresses().await.map_err(|error| {
-            let mut failed = Error::because(ErrorType::HTTPStatus(502), format!("{} cannot be resolved", self.upstream), error);
+            let mut failed =
+                Error::because(ErrorType::HTTPStatus(502), format!("{} cannot be resolved", self.upstream), error);
             failed.as_up();
             failed
         })?;
@@ -153,7 +154,12 @@ impl ProxyHttp for Service {
         Ok(())
     }
 
-    async fn upstream_request_filter(&self, session: &mut Session, request: &mut RequestHeader, _: &mut Tee) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        _: &mut Tee,
+    ) -> Result<()> {
         if self.forwarded {
             if let Some(client) = client(session) {
                 let before = request.headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());

@@ -42,8 +42,7 @@ impl Admin {
                 }
             },
         };
-        let shared =
-            Shared { telemetry: telemetry.clone(), config: String::new(), ready: AtomicBool::new(false) };
+        let shared = Shared { telemetry: telemetry.clone(), config: config.to_yaml(), ready: AtomicBool::new(false) };
         Ok(Admin { listeners: std::cell::Cell::new(listeners), shared: Arc::new(shared) })
     }
 

@@ -1,6 +1,9 @@
 //! `mirror demo`: the main job in one command. Two versions of a small application, embedded; real traffic to the one through the
 //! real proxy, its copies to the other, all of it recorded; then what the recording says of both.
 
+// What the demo shows is what it is run for.
+#![expect(clippy::print_stdout)]
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +18,7 @@ mod report;
 mod traffic;
 
 /// Runs the demo with this many requests.
-pub(crate) fn run(requests: usize) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(requests: u64) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let folder = std::env::temp_dir().join(format!("mirror-demo-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -24,7 +27,7 @@ pub(crate) fn run(requests: usize) -> anyhow::Result<ExitCode> {
     done
 }
 
-fn demo(runtime: &tokio::runtime::Runtime, requests: usize, recording: &std::path::Path) -> anyhow::Result<ExitCode> {
+fn demo(runtime: &tokio::runtime::Runtime, requests: u64, recording: &std::path::Path) -> anyhow::Result<ExitCode> {
     let v1 = runtime.block_on(application::serve(application::Version::One))?;
     let v2 = runtime.block_on(application::serve(application::Version::Two))?;
     let running = match Running::start(&config(v1, v2, recording)?) {

@@ -1,10 +1,70 @@
 //! The `mirror` program.
-mod admin; mod log; mod run; mod status;
-use mimalloc as _;
+//!
+//! All that is asked for is read and checked before anything is done: see `args` (as typed), `action` (as resolved).
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mirror::config::Faults;
+
+mod action;
+mod admin;
+mod args;
+mod check;
+mod demo;
+mod documents;
+mod log;
+mod run;
+mod status;
+
+use action::{Action, Refused};
+use args::Args;
+
+// The engine frees on its own threads what the proxy's have allocated, which the system's allocator does under a lock.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() -> anyhow::Result<std::process::ExitCode> {
-    let config: mirror::config::Config = serde_yaml::from_str(&std::fs::read_to_string(std::env::args().nth(1).unwrap())?)?;
-    log::start(&config.log);
-    run::run(&config)
+
+/// As for clap's own usage errors.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let done = match Action::resolve(Args::parse()) {
+        Ok(action) => act(action),
+        Err(Refused { what, faults }) => return refuse(&what, &faults),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("mirror: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Tells every fault of what was asked for.
+fn refuse(what: &str, faults: &Faults) -> ExitCode {
+    let count = match faults.0.len() {
+        1 => "1 fault".to_owned(),
+        n => format!("{n} faults"),
+    };
+    eprintln!("{what}: {count}\n{faults}");
+    BAD_INPUT.into()
+}
+
+fn act(action: Action) -> anyhow::Result<ExitCode> {
+    match action {
+        Action::Run(config) => run::run(&config),
+        Action::Print(config) => say(&config.to_yaml()),
+        Action::Check { file, config } => say(&check::report(&file, &config)),
+        Action::Schema => say(&documents::schema()?),
+        Action::Completions(shell) => say(&documents::completions(shell)),
+        Action::Man => say(&documents::man()?),
+        Action::Demo { requests } => demo::run(requests),
+    }
+}
+
+/// Writes to stdout what was asked for. That its reader left (`mirror man | head`) is not an error.
+fn say(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }

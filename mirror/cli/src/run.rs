@@ -1,7 +1,6 @@
 //! `mirror --listen …` and `mirror run FILE`: boots, serves, drains, sums up.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults};
@@ -13,20 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::Admin;
 use crate::status::{self, StatusLine};
 
-/// How an ended run is told to whoever started it, where the configuration or the system did not let it begin.
-pub(crate) const EXIT_BAD_INPUT: u8 = 2;
-
 /// The exit code after a second signal: the drain was not waited for.
 const EXIT_CUT_SHORT: i32 = 1;
 
 /// Runs until a signal, or `exit_after`. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    crate::log::start(&config.log);
     let running = match Running::start(config) {
         Ok(running) => running,
-        Err(Failed::Input(faults)) => {
-            eprintln!("{faults}");
-            return Ok(ExitCode::from(EXIT_BAD_INPUT));
-        }
+        Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
         Err(Failed::System(error)) => return Err(error),
     };
     running.until_told()
@@ -61,7 +55,9 @@ impl Running {
         // Everything that the outside world can refuse is asked for first, so that all refusals are told together.
         let mut faults = Faults::default();
         let listeners = Listeners::bind(&config.listen).map_err(|errors| {
-            let taken = |e: &BindError| Fault::new("listen", e.address, format!("an address that can be listened on ({})", e.error));
+            let taken = |e: &BindError| {
+                Fault::new("listen", e.address, format!("an address that can be listened on ({})", e.error))
+            };
             faults.0.extend(errors.iter().map(taken));
         });
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
@@ -70,7 +66,11 @@ impl Running {
         if let Some(record) = &config.record
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
         {
-            faults.0.push(Fault::new("record", record.path.display(), format!("a path that can be recorded to ({error})")));
+            faults.0.push(Fault::new(
+                "record",
+                record.path.display(),
+                format!("a path that can be recorded to ({error})"),
+            ));
         }
         let (Ok(listeners), Ok(admin), true) = (listeners, admin, faults.0.is_empty()) else {
             return Err(Failed::Input(faults));
@@ -174,4 +174,3 @@ impl Signals {
         }
     }
 }
-

@@ -47,7 +47,11 @@ impl StatusLine {
             let _ = write!(
                 std::io::stderr(),
                 "{CLEAR}{rate:.0}/s · {seen} seen · {} mirrored · {} dropped · {} failed · {} in flight · {} held",
-                totals.delivered, totals.dropped, totals.failed, totals.in_flight, bytes(self.sums.budget.used()),
+                totals.delivered,
+                totals.dropped,
+                totals.failed,
+                totals.in_flight,
+                bytes(self.sums.budget.used()),
             );
         }
     }
@@ -162,13 +166,7 @@ impl std::fmt::Display for Summary {
             let line = format!("{name:width$}  {offered:>10}  {delivered:>10}  {dropped:>10}  {failed:>10}  {reasons}");
             writeln!(table, "{}", line.trim_end())?;
         }
-        write!(
-            f,
-            "{} exchanges seen; at most {} of {} held\n{table}",
-            self.seen,
-            bytes(self.peak),
-            bytes(self.limit)
-        )
+        write!(f, "{} exchanges seen; at most {} of {} held\n{table}", self.seen, bytes(self.peak), bytes(self.limit))
     }
 }
 

@@ -73,7 +73,7 @@ impl Draft {
         self.faults.push(fault);
     }
 
-    /// Types and checks the settings.
+    /// Types the settings, and asks whether they make sense together and on this host.
     pub fn finish(mut self) -> Result<Config, Faults> {
         let (config, unread) = read::read(&mut self.root, &mut self.faults);
         if let Some(config) = config {
@@ -85,6 +85,14 @@ impl Draft {
             }
         }
         Err(Faults(self.faults))
+    }
+
+    /// Types the settings only: what they are, and not whether they can be run with here. To look at, as another host's may be.
+    pub fn typed(mut self) -> Result<Config, Faults> {
+        match read::read(&mut self.root, &mut self.faults) {
+            (Some(config), _) if self.faults.is_empty() => Ok(config),
+            _ => Err(Faults(self.faults)),
+        }
     }
 }
 

@@ -144,9 +144,7 @@ impl RequestHead {
     pub fn parse(wire: &Bytes) -> Result<RequestHead, HeadError> {
         let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
         match Self::parse_with(wire, &mut few) {
-            Err(HeadError::TooManyHeaders) => {
-                Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS])
-            }
+            Err(HeadError::TooManyHeaders) => Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]),
             done => done,
         }
     }
@@ -182,9 +180,7 @@ impl ResponseHead {
     pub fn parse(wire: &Bytes) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
         match Self::parse_with(wire, &mut few) {
-            Err(HeadError::TooManyHeaders) => {
-                Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS])
-            }
+            Err(HeadError::TooManyHeaders) => Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]),
             done => done,
         }
     }
@@ -237,16 +233,12 @@ mod tests {
 
     #[test]
     fn order_case_and_duplicates_are_kept() {
-        let wire = Bytes::from_static(
-            b"PROPFIND /a?b HTTP/1.1\r\nhOsT: x\r\nX-A: 1\r\nAccept: */*\r\nx-a:  2 \r\n\r\n",
-        );
+        let wire =
+            Bytes::from_static(b"PROPFIND /a?b HTTP/1.1\r\nhOsT: x\r\nX-A: 1\r\nAccept: */*\r\nx-a:  2 \r\n\r\n");
         let head = RequestHead::parse(&wire).unwrap();
         assert_eq!((&head.method[..], &head.target[..], head.minor), (&b"PROPFIND"[..], &b"/a?b"[..], 1));
         let lines: Vec<_> = head.headers.iter().map(|h| (&h.name[..], &h.value[..])).collect();
-        assert_eq!(
-            lines,
-            [(&b"hOsT"[..], &b"x"[..]), (b"X-A", b"1"), (b"Accept", b"*/*"), (b"x-a", b"2")]
-        );
+        assert_eq!(lines, [(&b"hOsT"[..], &b"x"[..]), (b"X-A", b"1"), (b"Accept", b"*/*"), (b"x-a", b"2")]);
         assert_eq!(head.headers.get_all("X-A").count(), 2);
     }
 

@@ -135,7 +135,12 @@ fn check(engine: Engine, begun: u64, path: &std::path::Path) {
         let metrics = &sink.metrics;
         let settled = metrics.delivered.get() + metrics.dropped.total() + metrics.failed.total();
         assert_eq!(metrics.offered.get(), settled, "the account of {}", sink.name);
-        assert_eq!(metrics.offered.get() + metrics.skipped.total(), begun, "every exchange is accounted for at {}", sink.name);
+        assert_eq!(
+            metrics.offered.get() + metrics.skipped.total(),
+            begun,
+            "every exchange is accounted for at {}",
+            sink.name
+        );
         assert_eq!(sink.share.held(), 0, "what {} holds", sink.name);
     }
     assert_eq!(budget.used(), 0, "what is held in the end");

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum::serve::ListenerExt;
 use futures_util::StreamExt;
 
 /// Which of the two.
@@ -31,6 +32,8 @@ pub(super) async fn serve(version: Version) -> std::io::Result<SocketAddr> {
         .route("/events", get(events))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .with_state(version);
+    // Otherwise small writes wait 40 ms for the other side's delayed acknowledgement.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Ok(address)
 }

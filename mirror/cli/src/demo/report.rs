@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
 use mirror::recording::avro::Reader;
 use mirror::recording::{Record, RecordedResponse};
 
@@ -78,5 +77,5 @@ impl Route {
 }
 
 fn body(response: &RecordedResponse) -> Vec<u8> {
-    response.message.body.iter().flat_map(Bytes::iter).copied().collect()
+    response.message.body.iter().flatten().copied().collect()
 }

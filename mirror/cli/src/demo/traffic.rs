@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::task::JoinSet;
 
 /// How many clients there are, each with one request at a time.
-const CLIENTS: usize = 8;
+const CLIENTS: u64 = 8;
 
 /// What the clients saw.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl std::fmt::Display for Seen {
 }
 
 /// Sends the requests to the proxy.
-pub(super) async fn send(proxy: SocketAddr, requests: usize) -> Seen {
+pub(super) async fn send(proxy: SocketAddr, requests: u64) -> Seen {
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let start = Instant::now();
     let mut clients = JoinSet::new();
@@ -50,7 +50,7 @@ pub(super) async fn send(proxy: SocketAddr, requests: usize) -> Seen {
         let client = client.clone();
         clients.spawn(async move {
             let mut seen = Seen::default();
-            for i in (first..requests).step_by(CLIENTS) {
+            for i in (first..requests).step_by(CLIENTS as usize) {
                 let sent = Instant::now();
                 match one(&client, proxy, i).await {
                     Ok(()) => seen.answers += 1,
@@ -72,7 +72,7 @@ pub(super) async fn send(proxy: SocketAddr, requests: usize) -> Seen {
     all
 }
 
-async fn one(client: &Client<HttpConnector, Full<Bytes>>, proxy: SocketAddr, i: usize) -> anyhow::Result<()> {
+async fn one(client: &Client<HttpConnector, Full<Bytes>>, proxy: SocketAddr, i: u64) -> anyhow::Result<()> {
     let (method, path, body) = match i % 10 {
         0..=4 => (Method::GET, format!("/users/{i}"), 0),
         5 => (Method::POST, "/orders".into(), 120),

@@ -101,9 +101,12 @@ impl Node {
 
     /// Puts a value here, given at `place`.
     pub(super) fn replace(&mut self, value: Value, place: &str) {
-        // A value in memory has neither syntax nor, its map being one, duplicates to complain of.
+        // A value in memory has neither syntax nor, its map being one, duplicates to complain of. What else is odd in it (a tag) is
+        // left to the typed read.
         let seed = Seed { key: self.key.clone(), place: Some(place), faults: &mut Vec::new() };
-        *self = seed.deserialize(value).unwrap_or_else(|_| Node::null(self.key.clone(), place));
+        *self = seed
+            .deserialize(value.clone())
+            .unwrap_or_else(|_| Node { kind: Kind::Leaf(value), ..Node::null(self.key.clone(), place) });
     }
 
     /// The node that stands at the end of the steps.

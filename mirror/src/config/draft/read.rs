@@ -10,11 +10,16 @@ use crate::config::{Config, Fault};
 
 /// More are not told: each costs a read of the whole tree, and nobody mends a hundred at a time.
 const MOST_FAULTS: usize = 100;
+/// Beyond the faults, reads are for keys with nothing after them, each of which takes one.
+const MOST_READS: usize = 1000;
 
 /// The config of what could be read, and the keys of what could not.
 pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>, Vec<String>) {
     let mut unread = Vec::new();
-    while faults.len() < MOST_FAULTS {
+    for _ in 0..MOST_READS {
+        if faults.len() >= MOST_FAULTS {
+            return (None, unread);
+        }
         let error = match serde_path_to_error::deserialize::<_, Config>(root.to_value()) {
             Ok(config) => return (Some(config), unread),
             Err(error) => error,
@@ -46,6 +51,7 @@ pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>,
         }
         root.remove(&steps);
     }
+    faults.push(Fault::missing("the settings", format!("fewer than {MOST_READS} keys with nothing after them")));
     (None, unread)
 }
 

@@ -83,9 +83,8 @@ impl Pool {
         let every = (self.idle_timeout / 2).max(Duration::from_millis(10));
         loop {
             tokio::time::sleep(every).await;
-            self.idle().retain(|connection| {
-                connection.idle_since.elapsed() < self.idle_timeout && !connection.is_stale()
-            });
+            self.idle()
+                .retain(|connection| connection.idle_since.elapsed() < self.idle_timeout && !connection.is_stale());
         }
     }
 

@@ -144,7 +144,11 @@ mod tests {
     #[test]
     fn framing_is_sent_once_and_unambiguously() {
         assert_eq!(
-            copy("POST / HTTP/1.1\nHost: a\nContent-Length: 5\nTransfer-Encoding: gzip, chunked\n", ":1", HostPolicy::Original),
+            copy(
+                "POST / HTTP/1.1\nHost: a\nContent-Length: 5\nTransfer-Encoding: gzip, chunked\n",
+                ":1",
+                HostPolicy::Original
+            ),
             "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nx-mirror-shadow: 1\n\n"
         );
         assert_eq!(
@@ -165,7 +169,11 @@ mod tests {
             ("GET http://a/p?x HTTP/1.1\nHost: a", "http://t/b", HostPolicy::Original, "GET /b/p?x HTTP/1.1\nHost: a"),
             ("GET http://a?x HTTP/1.1\nHost: a", ":1", HostPolicy::Target, "GET /?x HTTP/1.1\nHost: 127.0.0.1:1"),
         ] {
-            assert_eq!(copy(&format!("{line}\n"), target, host), format!("{expected}\nx-mirror-shadow: 1\n\n"), "{line}");
+            assert_eq!(
+                copy(&format!("{line}\n"), target, host),
+                format!("{expected}\nx-mirror-shadow: 1\n\n"),
+                "{line}"
+            );
         }
     }
 

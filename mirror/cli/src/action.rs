@@ -1,0 +1,165 @@
+//! The arguments as resolved: what is to be done, with settings that are good.
+
+use std::path::{Path, PathBuf};
+
+use clap_complete::Shell;
+use mirror::config::{Config, Draft, Fault, Faults};
+use serde_yaml::Value;
+
+use crate::args::{Args, Command, Flags};
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Run(Box<Config>),
+    Print(Box<Config>),
+    Check { file: PathBuf, config: Box<Config> },
+    Schema,
+    Completions(Shell),
+    Man,
+    Demo { requests: u64 },
+}
+
+/// Why nothing is done.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What was asked for: a file, or the program with its flags.
+    pub(crate) what: String,
+    pub(crate) faults: Faults,
+}
+
+impl Action {
+    pub(crate) fn resolve(args: Args) -> Result<Action, Refused> {
+        let in_file = |file: &Path| {
+            let what = file.display().to_string();
+            move |faults| Refused { what, faults }
+        };
+        Ok(match args.command {
+            None => Action::with(Draft::default(), &args.flags)
+                .map_err(|faults| Refused { what: "mirror".to_owned(), faults })?,
+            Some(Command::Run { file, flags }) => {
+                Draft::read(&file).and_then(|draft| Action::with(draft, &flags)).map_err(in_file(&file))?
+            }
+            Some(Command::Check { file }) => {
+                let config = Box::new(Config::load(&file).map_err(in_file(&file))?);
+                Action::Check { file, config }
+            }
+            Some(Command::Schema) => Action::Schema,
+            Some(Command::Completions { shell }) => Action::Completions(shell),
+            Some(Command::Man) => Action::Man,
+            Some(Command::Demo { requests }) => Action::Demo { requests },
+        })
+    }
+
+    /// A run with the draft's settings and the flags over them.
+    fn with(mut draft: Draft, flags: &Flags) -> Result<Action, Faults> {
+        lay_over(flags, &mut draft);
+        Ok(match flags.print_config {
+            true => Action::Print(Box::new(draft.typed()?)),
+            false => Action::Run(Box::new(draft.finish()?)),
+        })
+    }
+}
+
+fn lay_over(flags: &Flags, draft: &mut Draft) {
+    // One flag, one key.
+    for (flag, key, word) in [
+        ("--upstream", "upstream", &flags.upstream),
+        ("--fraction", "fraction", &flags.fraction),
+        ("--marker", "marker", &flags.marker),
+        ("--admin", "admin", &flags.admin),
+        ("--drain-timeout", "drain_timeout", &flags.drain_timeout),
+        ("--exit-after", "exit_after", &flags.exit_after),
+        ("--memory", "limits.memory", &flags.memory),
+        ("--log-format", "log.format", &flags.log_format),
+        ("--log-level", "log.level", &flags.log_level),
+    ] {
+        if let Some(word) = word {
+            draft.set(key, Value::from(word.as_str()), flag);
+        }
+    }
+    for (flag, key, word) in [
+        ("--proxy-threads", "proxy.threads", &flags.proxy_threads),
+        ("--engine-threads", "engine.threads", &flags.engine_threads),
+    ] {
+        if let Some(word) = word {
+            draft.set(key, number(word), flag);
+        }
+    }
+    if flags.forwarded {
+        draft.set("proxy.forwarded", Value::from(true), "--forwarded");
+    }
+    if !flags.listen.is_empty() {
+        draft.set("listen", Value::Sequence(Vec::new()), "--listen");
+        for (i, address) in flags.listen.iter().enumerate() {
+            draft.set(&format!("listen.{i}"), Value::from(address.as_str()), "--listen");
+        }
+    }
+    lay_shadows_over(flags, draft);
+    lay_record_over(flags, draft);
+    for setting in &flags.set {
+        match setting.split_once('=') {
+            // What is no YAML (`[::1]:80`) is a word.
+            Some((key, text)) => {
+                let value = serde_yaml::from_str(text).unwrap_or_else(|_| Value::from(text));
+                draft.set(key, value, &format!("--set {key}"));
+            }
+            None => draft.fault(Fault::new("--set", setting, "KEY=VALUE, as in limits.memory=64MiB")),
+        }
+    }
+}
+
+/// The targets given replace those of a file. What is said of targets by flag is said of all of these, and of no others.
+fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
+    if !flags.shadow.is_empty() {
+        draft.set("shadow", Value::Sequence(Vec::new()), "--shadow");
+    }
+    for (i, target) in flags.shadow.iter().enumerate() {
+        draft.set(&format!("shadow.{i}"), Value::from(target.as_str()), "--shadow");
+    }
+    for (flag, key, value) in [
+        ("--host", "host", flags.host.as_deref().map(Value::from)),
+        ("--shadow-timeout", "timeout", flags.shadow_timeout.as_deref().map(Value::from)),
+        ("--shadow-concurrency", "concurrency", flags.shadow_concurrency.as_deref().map(number)),
+        ("--shadow-queue", "queue", flags.shadow_queue.as_deref().map(number)),
+    ] {
+        let Some(value) = value else { continue };
+        if flags.shadow.is_empty() {
+            let expected =
+                format!("`--shadow` beside it, whose targets it is for; a file's are set by --set shadow.0.{key}=…");
+            draft.fault(Fault::missing(flag, expected));
+        }
+        for i in 0..flags.shadow.len() {
+            draft.set(&format!("shadow.{i}.{key}"), value.clone(), flag);
+        }
+    }
+}
+
+/// What is said of the recording goes over what a file says of it, key by key.
+fn lay_record_over(flags: &Flags, draft: &mut Draft) {
+    if let Some(path) = &flags.record {
+        match path.to_str() {
+            Some(path) => draft.set("record.path", Value::from(path), "--record"),
+            None => draft.fault(Fault::new("--record", path.display(), "a path in UTF-8")),
+        }
+    }
+    let recorded =
+        draft.has("record") || flags.record.is_some() || flags.set.iter().any(|set| set.starts_with("record"));
+    for (flag, key, word) in [
+        ("--max-body", "record.max_body", &flags.max_body),
+        ("--rotate-size", "record.rotate_size", &flags.rotate_size),
+        ("--rotate-interval", "record.rotate_interval", &flags.rotate_interval),
+        ("--keep", "record.keep", &flags.keep),
+    ] {
+        match word {
+            Some(word) if recorded => draft.set(key, Value::from(word.as_str()), flag),
+            Some(_) => draft.fault(Fault::missing(flag, "`--record` beside it, whose recording it is for")),
+            None => {}
+        }
+    }
+}
+
+/// A number, where it is one; what it is otherwise is told when it is typed.
+fn number(word: &str) -> Value {
+    word.parse::<u64>().map_or_else(|_| Value::from(word), Value::from)
+}

@@ -1,0 +1,154 @@
+//! The arguments as typed. Values are kept as words: what is wrong with them is told together with all else, by `action`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  mirror --listen :80 --upstream :8080 --shadow :8082
+  mirror --listen :80 --upstream :8080 --shadow :8082 --shadow http://10.0.0.7:9000 --fraction 25% --record traffic.avro
+  mirror run mirror.yaml
+  mirror demo
+
+Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";
+
+/// Mirrors HTTP traffic: a proxy that copies what passes to other targets and to recordings, at no cost to those it serves.
+#[derive(Debug, Parser)]
+#[command(name = "mirror", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run with the settings in a YAML file; flags go over them.
+    Run {
+        /// The YAML file.
+        file: PathBuf,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Say whether the settings in a YAML file are good, or all that is wrong with them.
+    Check {
+        /// The YAML file.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the YAML file.
+    Schema,
+    /// Print a shell's completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the man page.
+    Man,
+    /// Mirror real traffic between embedded backends, and show what happened.
+    Demo {
+        /// How many requests.
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        requests: u64,
+    },
+}
+
+/// The flags of a run. Each sets a key of the config, or several.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// Address to listen on: `:80` (every interface), `127.0.0.1:80`; may be repeated.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Source")]
+    pub(crate) listen: Vec<String>,
+    /// The application: `:8080` (this host), `app:8080`.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Source")]
+    pub(crate) upstream: Option<String>,
+    /// Add X-Forwarded-For and X-Forwarded-Proto towards the upstream.
+    #[arg(long, help_heading = "Source")]
+    pub(crate) forwarded: bool,
+    /// Threads that serve connections [default: the cores].
+    #[arg(long, value_name = "N", help_heading = "Source")]
+    pub(crate) proxy_threads: Option<String>,
+
+    /// Target for copies: `:8082` (this host), `http://10.0.0.7:9000/prefix`; may be repeated.
+    #[arg(long, value_name = "TARGET", help_heading = "Shadow")]
+    pub(crate) shadow: Vec<String>,
+    /// How much is mirrored: `25%`, `1/1000` [default: 100%].
+    #[arg(long, value_name = "FRACTION", help_heading = "Shadow")]
+    pub(crate) fraction: Option<String>,
+    /// The copies' Host: `original`, `target`, or a literal [default: original].
+    #[arg(long, value_name = "HOST", help_heading = "Shadow")]
+    pub(crate) host: Option<String>,
+    /// Header added to copies, or `off` [default: "x-mirror-shadow: 1"].
+    #[arg(long, value_name = "HEADER", help_heading = "Shadow")]
+    pub(crate) marker: Option<String>,
+    /// How long a target may take to answer [default: 30s].
+    #[arg(long, value_name = "TIME", help_heading = "Shadow")]
+    pub(crate) shadow_timeout: Option<String>,
+    /// Copies under way at once, for each target [default: 128].
+    #[arg(long, value_name = "N", help_heading = "Shadow")]
+    pub(crate) shadow_concurrency: Option<String>,
+    /// Copies that wait, for each target; more are dropped [default: 1024].
+    #[arg(long, value_name = "N", help_heading = "Shadow")]
+    pub(crate) shadow_queue: Option<String>,
+
+    /// Recording to write: `traffic.avro`, `traffic-%Y%m%d-%H%M%S.avro`.
+    #[arg(long, value_name = "FILE", help_heading = "Record")]
+    pub(crate) record: Option<OsString>,
+    /// Longer bodies are cut in the recording [default: 10MiB].
+    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    pub(crate) max_body: Option<String>,
+    /// Begin a new file when this one is larger.
+    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    pub(crate) rotate_size: Option<String>,
+    /// Begin a new file when this one is older.
+    #[arg(long, value_name = "TIME", help_heading = "Record")]
+    pub(crate) rotate_interval: Option<String>,
+    /// Remove the oldest files when all together are larger.
+    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    pub(crate) keep: Option<String>,
+
+    /// Bound on all that is held in memory [default: 256MiB].
+    #[arg(long, value_name = "SIZE", help_heading = "Engine")]
+    pub(crate) memory: Option<String>,
+    /// Threads that make copies and recordings [default: 1].
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub(crate) engine_threads: Option<String>,
+
+    /// Address of /metrics, /healthz, /readyz, /config; or `off` [default: 127.0.0.1:9900].
+    #[arg(long, value_name = "ADDRESS", help_heading = "Running")]
+    pub(crate) admin: Option<String>,
+    /// On SIGTERM, how long what runs may take to finish [default: 30s].
+    #[arg(long, value_name = "TIME", help_heading = "Running")]
+    pub(crate) drain_timeout: Option<String>,
+    /// End by itself after this long.
+    #[arg(long, value_name = "TIME", help_heading = "Running")]
+    pub(crate) exit_after: Option<String>,
+    /// `auto`, `human`, `json` [default: auto].
+    #[arg(long, value_name = "FORMAT", help_heading = "Running")]
+    pub(crate) log_format: Option<String>,
+    /// `info`, `warn,mirror=debug` [default: info].
+    #[arg(long, value_name = "FILTER", help_heading = "Running")]
+    pub(crate) log_level: Option<String>,
+
+    /// Set any key of the file: `limits.memory=64MiB`, `shadow.0.retries=1`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
+    pub(crate) set: Vec<String>,
+    /// Print all settings as YAML and exit; `mirror check` says whether they work here.
+    #[arg(long, help_heading = "Settings")]
+    pub(crate) print_config: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_finds_nothing_wrong() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,27 @@
+//! `mirror check`: what good settings come to, in one line.
+
+use std::path::Path;
+
+use mirror::config::Config;
+
+pub(crate) fn report(file: &Path, config: &Config) -> String {
+    let list = |words: Vec<String>| words.join(", ");
+    let mut parts = vec![format!("listens on {}", list(config.listen.iter().map(ToString::to_string).collect()))];
+    if let Some(upstream) = &config.upstream {
+        parts.push(format!("before {upstream}"));
+    }
+    parts.push(match config.shadow.as_slice() {
+        [] => "shadows to no target".to_owned(),
+        shadows => {
+            let targets = shadows.iter().map(|shadow| {
+                let fraction = shadow.fraction.unwrap_or(config.fraction);
+                format!("{} ({fraction})", shadow.label())
+            });
+            format!("shadows to {}", list(targets.collect()))
+        }
+    });
+    if let Some(record) = &config.record {
+        parts.push(format!("records to {} ({})", record.path.display(), record.fraction.unwrap_or(config.fraction)));
+    }
+    format!("{}: ok\n{}\n", file.display(), parts.join("; "))
+}
