@@ -92,7 +92,8 @@ pub struct ProxyConfig {
     pub read_timeout: Period,
     /// How long a write to the upstream may make no headway.
     pub write_timeout: Period,
-    /// How long an upstream connection is kept unused.
+    /// How long an upstream connection is kept unused. Below the 5 s after which common servers (Node.js among them) close theirs, so
+    /// that a request does not meet a connection that is being closed: one that may not be sent twice would get 502.
     pub upstream_idle_timeout: Period,
     /// How long a downstream connection is kept between requests.
     pub keepalive_timeout: Period,
@@ -196,7 +197,7 @@ impl Default for ProxyConfig {
             connect_timeout: seconds(5),
             read_timeout: seconds(3600),
             write_timeout: seconds(60),
-            upstream_idle_timeout: seconds(60),
+            upstream_idle_timeout: seconds(4),
             keepalive_timeout: seconds(75),
         }
     }

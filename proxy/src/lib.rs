@@ -21,9 +21,10 @@
 //! | no filter tells the end of 204, 304, HEAD and cut answers | the exchange ends in the `logging` hook |
 //! | after 101 the body filters see the tunnel's bytes | [`tee`] stops offering and counts them |
 //! | 1xx heads come through the response filter too | [`tee`] offers the final head only, and 101 |
-//! | the client's address is unknown without a socket digest | [`listener`] sets one |
+//! | the client's address is unknown without a socket digest | [`downstream`] has one |
 //! | HTTP/2 in plain text reads 24 bytes first and hangs short HTTP/1.0 requests | not enabled |
 
+mod downstream;
 mod failure;
 mod listener;
 mod server;

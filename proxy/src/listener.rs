@@ -1,12 +1,11 @@
 //! Listening sockets, and accepted connections as pingora's streams.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 
 use mirror::config::ListenAddress;
-use pingora::protocols::l4::stream::Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::downstream::Downstream;
 
 /// Connections that may wait to be accepted: as many as the kernel allows (it cuts this to `net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -86,12 +85,8 @@ fn listen(at: SocketAddr, dual_stack: bool) -> std::io::Result<TcpListener> {
 }
 
 /// An accepted connection as pingora takes it. Runs on the thread that will serve it.
-pub(crate) fn stream(socket: TcpStream) -> std::io::Result<Box<Stream>> {
+pub(crate) fn stream(socket: TcpStream) -> std::io::Result<Box<Downstream>> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
-    let fd = socket.as_raw_fd();
-    let mut stream: Stream = tokio::net::TcpStream::from_std(socket)?.into();
-    // Without it the client's address is unknown.
-    stream.set_socket_digest(SocketDigest::from_raw_fd(fd));
-    Ok(Box::new(stream))
+    Ok(Box::new(Downstream::new(tokio::net::TcpStream::from_std(socket)?)))
 }

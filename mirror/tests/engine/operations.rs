@@ -17,6 +17,7 @@ use mirror::telemetry::Telemetry;
 
 /// What a target does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub(crate) enum Manner {
     /// Answers each request.
     Answers,
@@ -30,6 +31,7 @@ pub(crate) enum Manner {
 
 /// What a source does.
 #[derive(Debug, Clone)]
+#[cfg_attr(fuzzing, derive(arbitrary::Arbitrary))]
 pub(crate) enum Op {
     /// Begins an exchange; `length` announced in its head, or chunked.
     Begin { length: Option<u16>, marked: bool },
