@@ -121,36 +121,62 @@ impl Conn {
     /// Reads up to these bytes, them included.
     #[track_caller]
     pub fn until(&mut self, end: &str) -> Vec<u8> {
+        self.try_until(end).unwrap_or_else(|why| self.fail(&why))
+    }
+
+    fn try_until(&mut self, end: &str) -> Result<Vec<u8>, String> {
+        let mut from = 0;
         loop {
-            if let Some(at) = self.input.windows(end.len()).position(|window| window == end.as_bytes()) {
-                return self.input.drain(..at + end.len()).collect();
+            if let Some(at) = self.input[from..].windows(end.len()).position(|window| window == end.as_bytes()) {
+                return Ok(self.input.drain(..from + at + end.len()).collect());
             }
-            self.more(&format!("{end:?}"));
+            from = self.input.len().saturating_sub(end.len());
+            self.more(&format!("{end:?}"))?;
         }
     }
 
     /// Reads this many bytes.
     #[track_caller]
     pub fn exactly(&mut self, length: usize) -> Vec<u8> {
+        self.try_exactly(length).unwrap_or_else(|why| self.fail(&why))
+    }
+
+    fn try_exactly(&mut self, length: usize) -> Result<Vec<u8>, String> {
         while self.input.len() < length {
-            self.more(&format!("{length} bytes"));
+            self.more(&format!("{length} bytes"))?;
         }
-        self.input.drain(..length).collect()
+        Ok(self.input.drain(..length).collect())
     }
 
     /// Reads one chunk of a chunked body; the last is empty, and its trailers are passed over.
     #[track_caller]
     pub fn chunk(&mut self) -> Vec<u8> {
-        let line = latin1(&self.until("\r\n"));
+        self.try_chunk().unwrap_or_else(|why| self.fail(&why))
+    }
+
+    fn try_chunk(&mut self) -> Result<Vec<u8>, String> {
+        let line = latin1(&self.try_until("\r\n")?);
         let size = line.trim().split(';').next().and_then(|size| usize::from_str_radix(size, 16).ok());
-        let size = size.unwrap_or_else(|| self.fail(&format!("not a chunk's size: {line:?}")));
+        let size = size.ok_or_else(|| format!("not a chunk's size: {line:?}"))?;
         if size == 0 {
-            while self.until("\r\n") != b"\r\n" {}
-            return Vec::new();
+            while self.try_until("\r\n")? != b"\r\n" {}
+            return Ok(Vec::new());
         }
-        let chunk = self.exactly(size);
-        assert_eq!(self.exactly(2), b"\r\n", "the end of a chunk");
-        chunk
+        let chunk = self.try_exactly(size)?;
+        match &self.try_exactly(2)?[..] {
+            b"\r\n" => Ok(chunk),
+            other => Err(format!("not the end of a chunk: {:?}", latin1(other))),
+        }
+    }
+
+    fn try_chunks(&mut self) -> Result<Vec<u8>, String> {
+        let mut body = Vec::new();
+        loop {
+            match self.try_chunk()? {
+                chunk if chunk.is_empty() => return Ok(body),
+                chunk => body.extend(chunk),
+            }
+        }
     }
 
     /// Reads all that comes until the other end closes.
@@ -184,21 +210,26 @@ impl Conn {
         silent
     }
 
-    /// Reads a request; none when the other end closes instead of sending one. On a server it is noted when it is whole.
-    #[track_caller]
+    /// Reads a request; none when the other end closes before it has sent a whole one. On a server it is noted.
     pub fn request(&mut self) -> Option<Message> {
-        while self.input.is_empty() {
-            if self.fill().ok()? == 0 {
-                return None;
-            }
-        }
-        let mut request = Message { head: self.head(), connection: self.number(), ..Message::default() };
-        request.body = match request.is_chunked() {
-            true => self.chunks(),
-            false => self.exactly(request.content_length().unwrap_or(0)),
-        };
+        let request = self.try_request().ok()?;
         self.note(request.clone());
         Some(request)
+    }
+
+    fn try_request(&mut self) -> Result<Message, String> {
+        let head = latin1(&self.try_until("\r\n\r\n")?);
+        let mut request = Message { head, connection: self.number(), ..Message::default() };
+        request.body = match request.is_chunked() {
+            true => self.try_chunks()?,
+            false => self.try_exactly(request.content_length().unwrap_or(0))?,
+        };
+        Ok(request)
+    }
+
+    /// On a server: how many requests have come on this connection so far.
+    pub fn received_requests(&self) -> usize {
+        self.log.as_ref().map_or(0, |(number, log)| log.of_connection(*number))
     }
 
     /// On a server: notes a request that a script has read piece by piece.
@@ -229,7 +260,7 @@ impl Conn {
         response.body = match (response.status(), response.content_length()) {
             _ if method == "HEAD" => Vec::new(),
             (101 | 204 | 304, _) => Vec::new(),
-            _ if response.is_chunked() => self.chunks(),
+            _ if response.is_chunked() => self.try_chunks().unwrap_or_else(|why| self.fail(&why)),
             (_, Some(length)) => self.exactly(length),
             (_, None) => self.to_end(),
         };
@@ -243,23 +274,11 @@ impl Conn {
         self.response_to(request.split(' ').next().unwrap_or_default())
     }
 
-    #[track_caller]
-    fn chunks(&mut self) -> Vec<u8> {
-        let mut body = Vec::new();
-        loop {
-            match self.chunk() {
-                chunk if chunk.is_empty() => return body,
-                chunk => body.extend(chunk),
-            }
-        }
-    }
-
-    #[track_caller]
-    fn more(&mut self, wanted: &str) {
+    fn more(&mut self, wanted: &str) -> Result<(), String> {
         match self.fill() {
-            Ok(0) => self.fail(&format!("the other end closed; wanted {wanted}")),
-            Ok(_) => {}
-            Err(e) => self.fail(&format!("wanted {wanted}: {e}")),
+            Ok(0) => Err(format!("the other end closed; wanted {wanted}")),
+            Ok(_) => Ok(()),
+            Err(e) => Err(format!("wanted {wanted}: {e}")),
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 mod address;
 mod config;
 mod conn;
+mod gate;
 mod message;
 mod metrics;
 mod process;
@@ -24,11 +25,12 @@ mod summary;
 pub use address::{BlackHole, Refusing};
 pub use config::Config;
 pub use conn::Conn;
+pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
 pub use process::{Exit, Mirror};
-/// For configurations: `config.set("limits.memory", json!("1MiB"))`.
-pub use serde_json::json;
+/// For configurations, and for lines of the log.
+pub use serde_json::{Value, json};
 pub use server::Server;
 pub use summary::{SinkSummary, Summary};
 

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::conn::Conn;
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::server::Server;
 use crate::summary::Summary;
 use crate::{WITHIN, wait_for};
 
@@ -84,6 +85,12 @@ impl Mirror {
         let file = folder.path().join("mirror.yaml");
         std::fs::write(&file, config.text()).expect("a file of our own");
         Mirror::launch(run(&binary(), &file), folder)
+    }
+
+    /// Starts it between clients and an upstream, with one target that is called `target`.
+    #[track_caller]
+    pub fn between(upstream: &Server, target: &Server) -> Mirror {
+        Mirror::start(Config::upstream(upstream.address()).shadow("target", target.address()))
     }
 
     /// Starts it with these arguments, which ask for JSON logs, and waits until it listens.

@@ -19,6 +19,11 @@ impl Log {
     pub(crate) fn note(&self, request: Message) {
         self.requests.lock().expect("no panic while it is held").push(request);
     }
+
+    pub(crate) fn of_connection(&self, connection: usize) -> usize {
+        let requests = self.requests.lock().expect("no panic while it is held");
+        requests.iter().filter(|request| request.connection == connection).count()
+    }
 }
 
 /// A server on a port of its own; it ends when it is dropped.
