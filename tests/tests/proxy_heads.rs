@@ -45,6 +45,31 @@ fn the_head_is_kept_in_case_and_order() {
     assert_eq!(lines(&copy.lines()), lines(&[&LINES[..], &["x-mirror-shadow: 1"]].concat()));
 }
 
+/// Bytes that a URI may not have, but that clients send: UTF-8 that is not percent-encoded, and what browsers leave as it is.
+#[test]
+fn the_target_is_kept_as_it_is() {
+    for path in [
+        "/caf\u{c3}\u{a9}",
+        "/a|b",
+        "/a\"b",
+        "/{a}",
+        "/a^b`c",
+        "/?q=[1]&r=\u{c3}\u{a9}",
+        "/%zz%",
+        "//double//slash",
+        "/?",
+        "/a\\b",
+    ] {
+        let (upstream, target) = (Server::ok(), Server::ok());
+        let mirror = Mirror::between(&upstream, &target);
+        let mut client = mirror.connect();
+        client.send(latin1(&format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n")));
+        assert_eq!(client.response().status(), 200, "{path:?}");
+        assert_eq!(upstream.wait_request().start_line(), format!("GET {path} HTTP/1.1"), "at the upstream");
+        assert_eq!(target.wait_request().start_line(), format!("GET {path} HTTP/1.1"), "at the target");
+    }
+}
+
 #[test]
 fn repeated_headers_are_kept_apart() {
     const SENT: [&str; 7] =
