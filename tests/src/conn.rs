@@ -88,10 +88,13 @@ impl Conn {
         self.send([format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat());
     }
 
-    /// Sends no more, but goes on reading.
+    /// Sends no more, but goes on reading. That the other end has reset the connection by then shows when it is read.
     #[track_caller]
     pub fn finish_sending(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap_or_else(|e| self.fail(&format!("cannot half-close: {e}")));
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(e) if e.kind() != ErrorKind::NotConnected => self.fail(&format!("cannot half-close: {e}")),
+            _ => {}
+        }
     }
 
     /// Closes with a reset instead of an orderly end.

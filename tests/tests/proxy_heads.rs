@@ -1,6 +1,6 @@
 //! Heads pass as they are: what is sent, what the upstream gets of it, what the target gets, what comes back.
 
-use mirror_tests::{Config, Mirror, Server, WITHIN};
+use mirror_tests::{Config, Mirror, Server, WITHIN, wait_for};
 
 /// Names in every case, empty and odd values, bytes beyond ASCII (Latin-1 here, each char a byte).
 const LINES: [&str; 9] = [
@@ -48,26 +48,49 @@ fn the_head_is_kept_in_case_and_order() {
 /// Bytes that a URI may not have, but that clients send: UTF-8 that is not percent-encoded, and what browsers leave as it is.
 #[test]
 fn the_target_is_kept_as_it_is() {
-    for path in [
+    const KEPT: [&str; 13] = [
         "/caf\u{c3}\u{a9}",
+        "/?q=\u{c3}\u{a9}",
         "/a|b",
         "/a\"b",
         "/{a}",
-        "/a^b`c",
-        "/?q=[1]&r=\u{c3}\u{a9}",
+        "/a^b",
+        "/a\\b",
+        "/?q=[1]",
+        "/?q=a^b`c|d",
         "/%zz%",
+        "/%00",
         "//double//slash",
         "/?",
-        "/a\\b",
-    ] {
-        let (upstream, target) = (Server::ok(), Server::ok());
-        let mirror = Mirror::between(&upstream, &target);
+    ];
+    // pingora refuses these (RFC 9112 section 3.2 lets it); changing them would be worse.
+    const KEPT_OR_REFUSED: [&str; 4] = ["/a`b", "/<a>", "/?q={\"a\":1}", "/latin1-\u{e9}"];
+
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let mirror = Mirror::between(&upstream, &target);
+    let mut faults = Vec::new();
+    for (n, path) in KEPT.into_iter().chain(KEPT_OR_REFUSED).enumerate() {
         let mut client = mirror.connect();
-        client.send(latin1(&format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n")));
-        assert_eq!(client.response().status(), 200, "{path:?}");
-        assert_eq!(upstream.wait_request().start_line(), format!("GET {path} HTTP/1.1"), "at the upstream");
-        assert_eq!(target.wait_request().start_line(), format!("GET {path} HTTP/1.1"), "at the target");
+        client.send(latin1(&format!("GET {path} HTTP/1.1\r\nHost: app\r\nX-Number: {n}\r\n\r\n")));
+        match client.response().status() {
+            200 => {}
+            400 if KEPT_OR_REFUSED.contains(&path) => continue,
+            other => {
+                faults.push(format!("{path:?} was answered {other}"));
+                continue;
+            }
+        }
+        for server in [&upstream, &target] {
+            let number = n.to_string();
+            let request = wait_for("the request", WITHIN, || {
+                server.requests().into_iter().find(|request| request.header("x-number") == Some(&number))
+            });
+            if request.start_line() != format!("GET {path} HTTP/1.1") {
+                faults.push(format!("{path:?} became {:?}", request.start_line()));
+            }
+        }
     }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
@@ -141,7 +164,7 @@ fn forwarded_tells_who_the_client_is_and_only_the_upstream() {
     assert_eq!(requests[1].header_values("x-forwarded-for"), ["192.0.2.1, 192.0.2.2, 127.0.0.1"]);
     assert_eq!(requests[1].header_values("x-forwarded-proto").len(), 1);
     let copies = target.wait_requests(2);
-    let first = copies.iter().find(|copy| copy.start_line().contains("/1")).expect("a copy of the first");
+    let first = copies.iter().find(|copy| copy.start_line().starts_with("GET /1 ")).expect("a copy of the first");
     assert_eq!(first.lines(), ["Host: app", "x-mirror-shadow: 1"], "as the client sent it");
 }
 
