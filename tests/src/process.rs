@@ -1,0 +1,300 @@
+//! The built binary as a process: started, scraped, told to end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::conn::Conn;
+use crate::message::Message;
+use crate::metrics::Metrics;
+use crate::server::Server;
+use crate::summary::Summary;
+use crate::{WITHIN, wait_for};
+
+/// A running `mirror`; killed when it is dropped.
+pub struct Mirror {
+    child: Child,
+    listen: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
+    // The configuration lives in it.
+    _folder: tempfile::TempDir,
+}
+
+/// An ended `mirror`.
+#[derive(Debug)]
+pub struct Exit {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All that it printed.
+    pub stdout: String,
+    /// All that it logged.
+    pub stderr: String,
+}
+
+impl Exit {
+    /// The table that it printed.
+    ///
+    /// # Panics
+    /// When it printed none.
+    #[track_caller]
+    pub fn summary(&self) -> Summary {
+        Summary::parse(&self.stdout).unwrap_or_else(|| panic!("no table of sums: {self:#?}"))
+    }
+}
+
+/// The binary under test: `MIRROR_BIN`, or the one that was built into the same folder as the tests.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("MIRROR_BIN") {
+        return path.into();
+    }
+    // <target>/<profile>/deps/<test>
+    let test = std::env::current_exe().expect("the test's own path");
+    let built = test.ancestors().nth(2).map(|profile| profile.join("mirror")).unwrap_or_default();
+    assert!(
+        built.is_file(),
+        "there is no {}: run `cargo build` first, or name a binary in MIRROR_BIN",
+        built.display()
+    );
+    built
+}
+
+/// How a configuration file is run.
+fn run(binary: &Path, file: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.arg("run").arg(file);
+    command
+}
+
+impl Mirror {
+    /// Starts it from a file and waits until it listens.
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn start(config: Config) -> Mirror {
+        let folder = tempfile::tempdir().expect("a folder of our own");
+        let file = folder.path().join("mirror.yaml");
+        std::fs::write(&file, config.text()).expect("a file of our own");
+        Mirror::launch(run(&binary(), &file), folder)
+    }
+
+    /// Starts it between clients and an upstream, with one target that is called `target`.
+    #[track_caller]
+    pub fn between(upstream: &Server, target: &Server) -> Mirror {
+        Mirror::start(Config::upstream(upstream.address()).shadow("target", target.address()))
+    }
+
+    /// Starts it with these arguments, which ask for JSON logs, and waits until it listens.
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn start_with(arguments: &[&str]) -> Mirror {
+        let mut command = Command::new(binary());
+        command.args(arguments);
+        Mirror::launch(command, tempfile::tempdir().expect("a folder of our own"))
+    }
+
+    #[track_caller]
+    fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let readers = vec![
+            collect(child.stdout.take().expect("a pipe"), &stdout),
+            collect(child.stderr.take().expect("a pipe"), &stderr),
+        ];
+        let mut mirror = Mirror { child, listen: Vec::new(), admin: None, stdout, stderr, readers, _folder: folder };
+        // The admin endpoint is served last, and with it all is ready.
+        wait_for("the addresses in the log", WITHIN, || {
+            if let Ok(Some(status)) = mirror.child.try_wait() {
+                mirror.read_to_end();
+                panic!("it ended ({status}) instead of listening: {}{}", mirror.stderr(), mirror.stdout());
+            }
+            mirror.listen = mirror.told("listening");
+            mirror.admin = mirror.told("admin endpoint").first().copied();
+            (!mirror.listen.is_empty() && mirror.admin.is_some()).then_some(())
+        });
+        mirror
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.listen[0]
+    }
+
+    /// All addresses that it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.clone()
+    }
+
+    /// A client's connection.
+    #[track_caller]
+    pub fn connect(&self) -> Conn {
+        Conn::open(self.address())
+    }
+
+    /// What the admin endpoint answers at a path.
+    ///
+    /// # Panics
+    /// When there is no such endpoint.
+    #[track_caller]
+    pub fn admin(&self, path: &str) -> Message {
+        let address = self.admin.expect("an admin endpoint");
+        Conn::open(address).exchange(&format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// What is counted now.
+    #[track_caller]
+    pub fn metrics(&self) -> Metrics {
+        let answer = self.admin("/metrics");
+        assert_eq!(answer.status(), 200, "{answer:?}");
+        Metrics::parse(&answer.text())
+    }
+
+    /// Looks at the metrics until they are as they should be, and gives them.
+    #[track_caller]
+    pub fn wait_for(&self, within: Duration, predicate: impl Fn(&Metrics) -> bool) -> Metrics {
+        let mut last = Metrics::default();
+        let until = std::time::Instant::now() + within;
+        while std::time::Instant::now() < until {
+            last = self.metrics();
+            if predicate(&last) {
+                return last;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("waited {within:?} in vain; at last: {last:#?}\nlogged: {}", self.stderr())
+    }
+
+    /// Waits until this many copies have arrived at a target.
+    #[track_caller]
+    pub fn wait_delivered(&self, sink: &str, count: u64) -> Metrics {
+        self.wait_for(WITHIN, |metrics| metrics.delivered(sink) >= count)
+    }
+
+    /// The log so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("no panic while it is held").clone()
+    }
+
+    /// What was printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().expect("no panic while it is held").clone()
+    }
+
+    /// The log's lines so far that are JSON objects.
+    pub fn log(&self) -> Vec<Value> {
+        log_lines(&self.stderr())
+    }
+
+    /// Waits for a line of the log with this message, and gives it.
+    #[track_caller]
+    pub fn wait_log(&self, message: &str) -> Value {
+        wait_for(&format!("the log line {message:?}"), WITHIN, || {
+            self.log().into_iter().find(|line| line["message"] == message)
+        })
+    }
+
+    fn told(&self, message: &str) -> Vec<SocketAddr> {
+        let lines = self.log();
+        let told = lines.iter().filter(|line| line["message"] == message);
+        told.filter_map(|line| line["address"].as_str()?.parse().ok()).collect()
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    #[track_caller]
+    pub fn signal(&self, signal: i32) {
+        let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
+        // SAFETY: a system call; the child has not been waited for, so the number is still its own.
+        let done = unsafe { libc::kill(pid, signal) };
+        assert_eq!(done, 0, "kill: {}", std::io::Error::last_os_error());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn wait_exit(mut self) -> Exit {
+        let status = self.wait_status();
+        self.read_to_end();
+        Exit { status, stdout: self.stdout(), stderr: self.stderr() }
+    }
+
+    #[track_caller]
+    fn wait_status(&mut self) -> ExitStatus {
+        // Half again as long as anything else: the drain itself may take as long as what it waits for.
+        let until = std::time::Instant::now() + WITHIN * 3 / 2;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of our own") {
+                return status;
+            }
+            assert!(std::time::Instant::now() < until, "it does not end; logged: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it by SIGTERM and gives the sums, which it asserts to be exact.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    #[track_caller]
+    pub fn terminate(self) -> Summary {
+        self.signal(libc::SIGTERM);
+        let exit = self.wait_exit();
+        assert_eq!(exit.status.code(), Some(0), "{exit:#?}");
+        let summary = exit.summary();
+        summary.assert_exact();
+        summary
+    }
+
+    fn read_to_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("mirror logged:\n{}", self.stderr());
+        }
+    }
+}
+
+fn log_lines(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+    let into = into.clone();
+    std::thread::spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            into.lock().expect("no panic while it is held").push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    })
+}
