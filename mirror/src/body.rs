@@ -101,22 +101,21 @@ const DETACHED: u64 = 1 << 61;
 const FLAGS: u64 = CUT_LAG | CUT_SHARE | DETACHED;
 
 impl Slot {
-    /// The writer's side: `n` more is behind. Gives whether the reader is to be woken at once.
-    fn add(&self, n: u64) -> bool {
+    /// The writer's side: `n` more is behind, which may cut the reader off.
+    fn add(&self, n: u64) {
         let before = self.behind.fetch_add(n, SeqCst);
         if before & FLAGS != 0 {
             self.behind.fetch_sub(n, SeqCst);
-            return false;
+            return;
         }
         let within_share = self.bounds.share.add(n as usize);
         let flag = match (before + n > self.bounds.lag, within_share) {
             (true, _) => CUT_LAG,
             (_, false) => CUT_SHARE,
-            _ => return false,
+            _ => return,
         };
         self.set(flag);
         drop(self.place.take());
-        true
     }
 
     /// The reader's side: `n` is no longer held.
@@ -206,6 +205,8 @@ impl BodyWriter {
             self.end(BodyEnd::Lost(DropReason::Memory));
             return false;
         };
+        // Before the chunk can be seen: a reader that is as fast as this may have released it by the next line.
+        self.flow.slots.iter().for_each(|slot| slot.add(n as u64));
         let next = Arc::new(Cell::default());
         if let Some(cell) = self.tail.replace(next.clone()) {
             let _ = cell.link.set(Link::Chunk(charge.hold(bytes), next));
@@ -213,7 +214,7 @@ impl BodyWriter {
         let n = n as u64;
         let total = self.flow.total.fetch_add(n, SeqCst) + n;
         for slot in &self.flow.slots {
-            if slot.add(n) || total >= slot.wake_at.load(SeqCst) {
+            if total >= slot.wake_at.load(SeqCst) || slot.cut().is_some() {
                 slot.waker.wake();
             }
         }

@@ -66,7 +66,7 @@ prop_compose! {
     fn record()(
         path in select(vec!["a.avro", "%Y-%m-%d.avro", "1", "~"]),
         fraction in of(fraction()),
-        (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), count()),
+        (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), size(1 << 30)),
         (flush_interval, answer_wait) in (period(), period()),
         rotation in of((size(1 << 40), of(period()), of(size(1 << 40)))),
     ) -> RecordConfig {

@@ -1,15 +1,16 @@
 //! A downstream connection as pingora takes it.
 //!
-//! pingora writes a response's head and each piece of its body by a call of its own, and flushes where the client is to see
-//! something at once. Its own listeners put a buffer below that; the stream that a foreign accept loop can make has none, and sends a
-//! segment a call. This one keeps small writes until the flush, or sends them before a large write in one `writev`, so that
-//! no body is copied for it.
+//! pingora writes a response's head, each piece of its body and the end of the chunks by calls of their own, and flushes in between where
+//! the client is to see something at once. Each call that reaches the socket costs a segment and wakes the client. So small writes, and
+//! flushes, wait until pingora has nothing more to do in this turn of its task, and go out together then; a large write takes what waits along
+//! in one `writev`, so that no body is copied for it. Nothing waits longer than a turn: a piece of an event stream leaves when it has come.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -18,11 +19,12 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use socket2::SockRef;
 use std::os::fd::AsRawFd;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Writes up to this size are kept until the flush: a head, or a small body.
+/// Writes up to this size are kept until the turn ends: a head, or a small body.
 const SMALL: usize = 2048;
 
 /// The most that is kept.
@@ -31,36 +33,113 @@ const KEPT: usize = 8 * 1024;
 /// The most slices that go out in one write, beside what is kept.
 const SLICES: usize = 8;
 
-/// A TCP connection from a client.
+/// How long a client may take to receive the last few kilobytes before the connection is closed.
+const LAST_WRITE: Duration = Duration::from_secs(60);
+
+/// A TCP connection from a client, as pingora holds it.
 pub(crate) struct Downstream {
-    socket: TcpStream,
-    kept: BytesMut,
+    outbox: Arc<Outbox>,
     digest: Arc<SocketDigest>,
     established: SystemTime,
 }
 
-impl Downstream {
-    pub(crate) fn new(socket: TcpStream) -> Downstream {
-        // Without the digest pingora does not know the client's address.
-        let digest = Arc::new(SocketDigest::from_raw_fd(socket.as_raw_fd()));
-        Downstream { socket, kept: BytesMut::new(), digest, established: SystemTime::now() }
+/// The connection's socket and what waits to be sent on it. Shared with the task that serves the connection, which sends what is left
+/// each time pingora has nothing more to do: see [`serve`].
+struct Outbox {
+    socket: TcpStream,
+    // Never contended: pingora runs within that task.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    kept: BytesMut,
+    /// The upstream's `Date`, for the head that is written next.
+    date: Option<Date>,
+}
+
+/// A date as HTTP writes it: always as long (RFC 9110 §5.6.7, IMF-fixdate).
+type Date = [u8; 29];
+
+/// Runs what `serve` makes of the connection, and after each of its turns sends what it wrote in it.
+pub(crate) async fn serve<F: Future<Output = ()>>(socket: TcpStream, serve: impl FnOnce(Box<Downstream>) -> F) {
+    // Without the digest pingora does not know the client's address.
+    let digest = Arc::new(SocketDigest::from_raw_fd(socket.as_raw_fd()));
+    let outbox = Arc::new(Outbox { socket, waiting: Mutex::default() });
+    let served = serve(Box::new(Downstream { outbox: outbox.clone(), digest, established: SystemTime::now() }));
+    tokio::pin!(served);
+    poll_fn(|cx| {
+        let served = served.as_mut().poll(cx);
+        // What cannot be sent now wakes this task when it can; errors are met by pingora's next read or write.
+        let _ = outbox.poll_send(cx);
+        served
+    })
+    .await;
+    // The end of the last answer, to a client that is slow to take it: pingora takes it for sent.
+    let _ = tokio::time::timeout(LAST_WRITE, poll_fn(|cx| outbox.poll_send(cx))).await;
+}
+
+impl Outbox {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Sends what is kept.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.kept.is_empty() {
-            match ready!(Pin::new(&mut self.socket).poll_write(cx, &self.kept))? {
+    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waiting = self.waiting();
+        while !waiting.kept.is_empty() {
+            match ready!(self.poll_write(cx, &[IoSlice::new(&waiting.kept)]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.kept.advance(n),
+                n => waiting.kept.advance(n),
             }
         }
         Poll::Ready(Ok(()))
     }
+
+    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match self.socket.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+impl Downstream {
+    /// Has the next head say this date. pingora puts its own into every head as it writes it, over the upstream's, which makes old
+    /// answers young to caches; the switch that turns that off is private. Other forms of dates than today's are left to it.
+    pub(crate) fn keep_date(&self, date: &[u8]) {
+        self.outbox.waiting().date = date.try_into().ok();
+    }
+}
+
+impl Waiting {
+    /// Puts the upstream's date over pingora's in a head that was just kept.
+    fn put_date_back(&mut self, head_at: usize) {
+        const NAME: &[u8] = b"\r\ndate: ";
+        let Some(date) = self.date.take() else { return };
+        let head = &mut self.kept[head_at..];
+        let value = head
+            .windows(NAME.len())
+            .position(|line| line.eq_ignore_ascii_case(NAME))
+            .map(|at| at + NAME.len()..at + NAME.len() + date.len());
+        if let Some(value) = value.and_then(|value| head.get_mut(value)) {
+            value.copy_from_slice(&date);
+        }
+    }
 }
 
 impl AsyncRead for Downstream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.outbox.socket.poll_read_ready(cx))?;
+            match self.outbox.socket.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done.map(drop)),
+            }
+        }
     }
 }
 
@@ -70,31 +149,36 @@ impl AsyncWrite for Downstream {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
+        let mut waiting = self.outbox.waiting();
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if length <= SMALL && this.kept.len() + length <= KEPT {
-            bufs.iter().for_each(|buf| this.kept.extend_from_slice(buf));
+        let is_head = waiting.date.is_some() && bufs.first().is_some_and(|buf| buf.starts_with(b"HTTP/1."));
+        if is_head || (length <= SMALL && waiting.kept.len() + length <= KEPT) {
+            let at = waiting.kept.len();
+            bufs.iter().for_each(|buf| waiting.kept.extend_from_slice(buf));
+            if is_head {
+                waiting.put_date_back(at);
+            }
             return Poll::Ready(Ok(length));
         }
         // What is kept and what comes, together; until some of the latter is sent there is nothing to tell.
         loop {
-            let before = this.kept.len();
+            let before = waiting.kept.len();
             let mut slices = [IoSlice::new(&[]); SLICES + 1];
-            slices[0] = IoSlice::new(&this.kept);
+            slices[0] = IoSlice::new(&waiting.kept);
             let given = bufs.len().min(SLICES);
             slices[1..=given].copy_from_slice(&bufs[..given]);
             let all = if before == 0 { &slices[1..=given] } else { &slices[..=given] };
-            match ready!(Pin::new(&mut this.socket).poll_write_vectored(cx, all))? {
+            match ready!(self.outbox.poll_write(cx, all))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n if n > before => {
-                    this.kept.clear();
+                    waiting.kept.clear();
                     return Poll::Ready(Ok(n - before));
                 }
-                n => this.kept.advance(n),
+                n => waiting.kept.advance(n),
             }
         }
     }
@@ -103,28 +187,20 @@ impl AsyncWrite for Downstream {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(cx)
+    /// Nothing to do: what is kept is sent when this turn of the task ends.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-}
-
-impl Drop for Downstream {
-    /// pingora drops connections that it has written to without a flush; its own stream sends what it can then, too.
-    fn drop(&mut self) {
-        if !self.kept.is_empty() {
-            let _ = self.socket.try_write(&self.kept);
-        }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.outbox.poll_send(cx))?;
+        Poll::Ready(SockRef::from(&self.outbox.socket).shutdown(std::net::Shutdown::Write))
     }
 }
 
 impl std::fmt::Debug for Downstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Downstream").field("socket", &self.socket).field("kept", &self.kept.len()).finish()
+        f.debug_struct("Downstream").field("socket", &self.outbox.socket).finish_non_exhaustive()
     }
 }
 
@@ -139,7 +215,7 @@ impl Shutdown for Downstream {
 
 impl UniqueID for Downstream {
     fn id(&self) -> UniqueIDType {
-        self.socket.as_raw_fd()
+        self.outbox.socket.as_raw_fd()
     }
 }
 

@@ -5,8 +5,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use mirror::config::ListenAddress;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::downstream::Downstream;
-
 /// Connections that may wait to be accepted: as many as the kernel allows (it cuts this to `net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
 
@@ -84,9 +82,9 @@ fn listen(at: SocketAddr, dual_stack: bool) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// An accepted connection as pingora takes it. Runs on the thread that will serve it.
-pub(crate) fn stream(socket: TcpStream) -> std::io::Result<Box<Downstream>> {
+/// An accepted connection on the runtime of the thread that will serve it.
+pub(crate) fn nonblocking(socket: TcpStream) -> std::io::Result<tokio::net::TcpStream> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
-    Ok(Box::new(Downstream::new(tokio::net::TcpStream::from_std(socket)?)))
+    tokio::net::TcpStream::from_std(socket)
 }

@@ -15,7 +15,8 @@ use pingora::services::listening::Service as ListeningService;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::listener::{Listeners, stream};
+use crate::downstream;
+use crate::listener::{Listeners, nonblocking};
 use crate::service::{Metrics, Service};
 
 /// How long accepting rests when the system has no descriptors or memory for another connection.
@@ -190,8 +191,10 @@ impl Thread {
 }
 
 async fn serve(socket: TcpStream, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
-    match stream(socket) {
-        Ok(stream) => ListeningService::handle_event(stream, app, shutdown).await,
+    match nonblocking(socket) {
+        Ok(socket) => {
+            downstream::serve(socket, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
+        }
         Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::DATE;
 use mirror::config::{ProxyConfig, UpstreamAddress};
 use mirror::exchange::Origin;
 use mirror::outcome::Abort;
@@ -18,7 +19,9 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 
+use crate::downstream::Downstream;
 use crate::failure::failure;
+use crate::hop;
 use crate::tee::Tee;
 
 /// How often the upstream's name is looked up again.
@@ -160,6 +163,7 @@ impl ProxyHttp for Service {
         request: &mut RequestHeader,
         _: &mut Tee,
     ) -> Result<()> {
+        hop::one_length(request)?;
         if self.forwarded {
             if let Some(client) = client(session) {
                 let before = request.headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
@@ -184,6 +188,18 @@ impl ProxyHttp for Service {
 
     async fn upstream_response_filter(&self, _: &mut Session, head: &mut ResponseHeader, tee: &mut Tee) -> Result<()> {
         tee.response_head(head);
+        Ok(())
+    }
+
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, _: &mut Tee) -> Result<()> {
+        if hop::answer(head, session.req_header().version) {
+            session.set_keepalive(None);
+        }
+        if let (Some(date), Some(http1)) = (head.headers.get(DATE), session.as_downstream().as_http1())
+            && let Some(downstream) = http1.stream().as_any().downcast_ref::<Downstream>()
+        {
+            downstream.keep_date(date.as_bytes());
+        }
         Ok(())
     }
 

@@ -115,7 +115,7 @@ fn repeated_headers_are_kept_apart() {
 #[test]
 fn the_answers_head_comes_back_as_it_was() {
     const SENT: [&str; 7] = [
-        "DATE: Sun, 06 Nov 1994 08:49:37 GMT",
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT",
         "Content-LENGTH: 2",
         "x-lower: 1",
         "Set-Cookie: a=b; Path=/",

@@ -7,6 +7,7 @@ use mirror::config::{Config, Fault, Faults};
 use mirror::engine::Engine;
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
@@ -18,12 +19,23 @@ const EXIT_CUT_SHORT: i32 = 1;
 /// Runs until a signal, or `exit_after`. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     crate::log::start(&config.log);
-    let running = match Running::start(config) {
+    let runtime = control_runtime()?;
+    // Before anything is bound: a signal that comes while the start is under way drains too.
+    let signals = {
+        let _on = runtime.enter();
+        Signals::new()?
+    };
+    let running = match Running::start(config, runtime) {
         Ok(running) => running,
         Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
         Err(Failed::System(error)) => return Err(error),
     };
-    running.until_told()
+    running.until_told(signals)
+}
+
+/// The runtime of the main thread: admin endpoint, signals, status line.
+pub(crate) fn control_runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Why nothing was started.
@@ -41,16 +53,14 @@ pub(crate) struct Running {
     engine: Engine,
     admin: Admin,
     /// Admin, signals and the status line; the main thread's own.
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     pub(crate) addresses: Vec<std::net::SocketAddr>,
 }
 
 impl Running {
     /// Binds and starts everything, or nothing.
-    pub(crate) fn start(config: &Config) -> Result<Running, Failed> {
-        let system = |error: std::io::Error| Failed::System(error.into());
+    pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running, Failed> {
         let telemetry = Telemetry::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
 
         // Everything that the outside world can refuse is asked for first, so that all refusals are told together.
         let mut faults = Faults::default();
@@ -93,11 +103,7 @@ impl Running {
     }
 
     /// Serves until a signal or `exit_after`, then ends.
-    fn until_told(self) -> anyhow::Result<ExitCode> {
-        let mut signals = {
-            let _on = self.runtime.enter();
-            Signals::new()?
-        };
+    fn until_told(self, mut signals: Signals) -> anyhow::Result<ExitCode> {
         let line = StatusLine::new(&self.engine);
         self.runtime.block_on(async {
             tokio::select! {

@@ -1,6 +1,5 @@
 //! The recording that is made.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -35,9 +34,10 @@ pub struct RecordConfig {
     /// The oldest files of this recording are removed when all together are larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<ByteSize>,
-    /// Finished blocks that may wait for the disk; beyond it records are dropped (`disk_slow`).
+    /// Bytes of finished blocks that may wait for the disk; beyond it records are dropped (`disk_slow`). 64 MiB is what a slow disk
+    /// writes in a second. It is also within the recorder's share of `limits.memory`.
     #[serde(default = "default_disk_queue")]
-    pub disk_queue: NonZeroUsize,
+    pub disk_queue: ByteSize,
     /// How long a finished exchange waits for its targets' answers before it is written without them.
     #[serde(default = "default_answer_wait")]
     pub answer_wait: Period,
@@ -70,8 +70,8 @@ fn default_flush_bytes() -> ByteSize {
 fn default_flush_interval() -> Period {
     seconds(1)
 }
-fn default_disk_queue() -> NonZeroUsize {
-    NonZeroUsize::new(16).expect("not zero")
+fn default_disk_queue() -> ByteSize {
+    ByteSize::mib(64)
 }
 fn default_answer_wait() -> Period {
     seconds(5)

@@ -36,7 +36,7 @@ pub struct ShadowConfig {
     /// How long a TCP connection may take to open.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: Period,
-    /// How long the target may take from the end of the request to the end of its answer.
+    /// How long the target may take from the end of the request to the end of its answer, and before that to take what is there of it.
     #[serde(default = "default_shadow_timeout")]
     pub timeout: Period,
     /// How many bytes of one request the target may be behind the source before the copy is dropped (`lag`).

@@ -178,8 +178,11 @@ fn trailers_length(input: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The body and what is left over, fed `step` bytes at a time.
-    fn decode(framing: Framing, wire: &[u8], step: usize) -> Result<(Vec<u8>, Option<Bytes>, Vec<u8>), BodyError> {
+    /// The body, its trailers and what is left over.
+    type Decoded = (Vec<u8>, Option<Bytes>, Vec<u8>);
+
+    /// Feeds it `step` bytes at a time.
+    fn decode(framing: Framing, wire: &[u8], step: usize) -> Result<Decoded, BodyError> {
         let (mut decoder, mut input, mut body) = (BodyDecoder::new(framing), BytesMut::new(), Vec::new());
         for part in wire.chunks(step) {
             input.extend_from_slice(part);

@@ -29,8 +29,8 @@ pub use disk::file_options;
 /// Exchanges that may wait to be picked up. The recorder only has to begin with each, so that this is a pause of the engine's.
 pub(super) const QUEUE: usize = 4096;
 
-/// How far behind its collecting may be, beside what it keeps.
-pub(super) const READ_AHEAD: u64 = 1024 * 1024;
+/// How far behind its collecting may be, beside what it keeps: as far as a target by default, which is 40 ms of a fast upload.
+pub(super) const READ_AHEAD: u64 = 4 * 1024 * 1024;
 
 /// The sink that writes a recording.
 pub struct Recorder {

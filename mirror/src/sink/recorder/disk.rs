@@ -1,7 +1,8 @@
 //! The thread that writes blocks, and the bounded queue before it.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::time::Duration;
 
 use super::batch::Full;
@@ -26,7 +27,10 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
 
 /// The writing end of the queue.
 pub(super) struct Disk {
-    queue: SyncSender<Full>,
+    // Unbounded in number: what bounds it is its bytes.
+    queue: Sender<Full>,
+    waiting: Arc<AtomicUsize>,
+    most: usize,
     share: Arc<Share>,
     ended: tokio::sync::oneshot::Receiver<()>,
 }
@@ -45,12 +49,14 @@ impl Disk {
         if found.damaged > 0 {
             tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
         }
-        let (queue, full) = sync_channel(config.disk_queue.get());
+        let (queue, full) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
         let (end, ended) = tokio::sync::oneshot::channel();
         let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
         let writer = Writer {
             file,
             share: share.clone(),
+            waiting: waiting.clone(),
             records: counter("mirror_record_records_total", "Records written."),
             bytes: counter("mirror_record_bytes_total", "Bytes of records written, before compression."),
             blocks: counter("mirror_record_blocks_total", "Blocks written."),
@@ -63,20 +69,35 @@ impl Disk {
                 let _ = end.send(());
             })
             .map_err(|source| FileError::Io { path: config.path.clone(), action: "start a thread for it", source })?;
-        Ok(Disk { queue, share: share.clone(), ended })
+        let gauge = waiting.clone();
+        telemetry.gauge(
+            "mirror_record_waiting_bytes",
+            "Bytes of finished blocks that wait for the disk.",
+            Box::new(move || gauge.load(Relaxed) as u64),
+        );
+        let most = config.disk_queue.as_usize();
+        telemetry.gauge(
+            "mirror_record_waiting_limit_bytes",
+            "Bytes of finished blocks that may wait for the disk (record.disk_queue).",
+            Box::new(move || most as u64),
+        );
+        Ok(Disk { queue, waiting, most, share: share.clone(), ended })
     }
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
     pub(super) fn write(&self, full: Full) {
         let bytes = full.block.len();
-        let fits = self.share.add(bytes);
+        let waiting = self.waiting.fetch_add(bytes, Relaxed);
+        // A single block larger than the queue may pass an idle disk: it is no slower for it.
+        let fits = self.share.add(bytes) && (waiting == 0 || waiting + bytes <= self.most);
         let refused = match fits {
-            true => match self.queue.try_send(full) {
+            true => match self.queue.send(full) {
                 Ok(()) => return,
-                Err(TrySendError::Full(full) | TrySendError::Disconnected(full)) => full,
+                Err(SendError(full)) => full,
             },
             false => full,
         };
+        self.waiting.fetch_sub(bytes, Relaxed);
         self.share.sub(bytes);
         refused.accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
     }
@@ -91,6 +112,7 @@ impl Disk {
 struct Writer {
     file: RecordingFile,
     share: Arc<Share>,
+    waiting: Arc<AtomicUsize>,
     records: Counter,
     bytes: Counter,
     blocks: Counter,
@@ -120,6 +142,7 @@ impl Writer {
                 }
             }
             drop(charges);
+            self.waiting.fetch_sub(block.len(), Relaxed);
             self.share.sub(block.len());
         }
     }

@@ -58,6 +58,8 @@ pub(super) async fn receive(
 ) -> Result<Answered, Unanswered> {
     let mut silent = true;
     let (head, first_byte) = loop {
+        // A target may send heads and pieces of a byte without an end: each is paid for, so that the engine's other tasks run.
+        tokio::task::consume_budget().await;
         let wire = match read_head(read, input).await {
             Err(FailReason::Reset) if silent && input.is_empty() => return Err(Unanswered::Silent),
             read => read?,
@@ -76,6 +78,7 @@ pub(super) async fn receive(
     let mut kept = Kept { keep, body: Vec::new(), length: 0, truncated: None };
     let mut decoder = BodyDecoder::new(framing);
     let (trailers, closed) = loop {
+        tokio::task::consume_budget().await;
         match decoder.decode(input).map_err(|_| FailReason::Protocol)? {
             Some(Piece::Data(bytes)) => kept.push(&bytes),
             Some(Piece::End(trailers)) => break (trailers, false),

@@ -60,8 +60,10 @@ pub(super) enum Fault {
 
 enum Unsent {
     Dropped(DropReason),
-    /// The target does not take more.
+    /// The target does not take more, and said so.
     Broken,
+    /// The target takes nothing.
+    Late,
 }
 
 impl Connection {
@@ -75,7 +77,8 @@ impl Connection {
         !matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and reads its answer. `timeout` runs from the request's last byte to the answer's.
+    /// Sends a request and reads its answer. `timeout` bounds how long the target may take no byte of what is there to be sent, and runs
+    /// from the request's last byte to the answer's.
     pub(super) async fn exchange(
         &mut self,
         request: &Request,
@@ -86,7 +89,7 @@ impl Connection {
         let start = Instant::now();
         let reused = self.served > 0;
         let (mut read, mut write) = self.stream.split();
-        let send = send(&mut write, request, body);
+        let send = send(&mut write, request, body, timeout);
         let receive = receive(&mut read, &mut self.input, &request.method, keep, start);
         tokio::pin!(send, receive);
         let deadline = tokio::time::sleep(timeout);
@@ -100,6 +103,7 @@ impl Connection {
                     let now = tokio::time::Instant::now();
                     match result {
                         Err(Unsent::Dropped(reason)) => return Err(Fault::Dropped(reason)),
+                        Err(Unsent::Late) => return Err(Fault::Failed(FailReason::Timeout)),
                         Ok(Sent::AtOnce) => {}
                         Ok(Sent::InTime) => deadline.as_mut().reset(now + timeout),
                         Err(Unsent::Broken) => deadline.as_mut().reset(now + LAST_WORD.min(timeout)),
@@ -150,7 +154,12 @@ enum Sent {
 }
 
 /// Sends the head and the body as it comes. What is there already goes out together.
-async fn send(write: &mut WriteHalf<'_>, request: &Request, body: &mut BodyReader) -> Result<Sent, Unsent> {
+async fn send(
+    write: &mut WriteHalf<'_>,
+    request: &Request,
+    body: &mut BodyReader,
+    stall: Duration,
+) -> Result<Sent, Unsent> {
     let mut pieces = VecDeque::with_capacity(4);
     pieces.push_back(request.head.clone());
     let mut taken = Vec::new();
@@ -171,7 +180,8 @@ async fn send(write: &mut WriteHalf<'_>, request: &Request, body: &mut BodyReade
                 }
             }
         }
-        write_all(write, &mut pieces, body).await?;
+        // A whole body may be within the lag bound and beyond the sockets' buffers: no cut ends such a wait.
+        tokio::time::timeout(stall, write_all(write, &mut pieces, body)).await.unwrap_or(Err(Unsent::Late))?;
         taken.drain(..).for_each(|bytes| body.done_with(&bytes));
         if ended {
             return Ok(if waited { Sent::InTime } else { Sent::AtOnce });

@@ -55,8 +55,10 @@ pub(super) fn encode(
                 push_line(&mut wire, name, b"chunked");
             }
         } else if name.eq_ignore_ascii_case(b"content-length") {
+            // Once, and as a number: the same length twice, or as a list, is one that somebody may read otherwise.
             if framing != Framing::Chunked && !std::mem::replace(&mut has_framing, true) {
-                push_line(&mut wire, name, value);
+                let length = if let Framing::Length(length) = framing { length } else { 0 };
+                push_line(&mut wire, name, length.to_string().as_bytes());
             }
         } else if upgrade && (name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"upgrade")) {
             // The handshake is shadowed; the tunnel behind it is not.
@@ -153,6 +155,14 @@ mod tests {
         );
         assert_eq!(
             copy("POST / HTTP/1.1\nHost: a\nContent-Length: 5\ncontent-length: 5\n", ":1", HostPolicy::Original),
+            "POST / HTTP/1.1\nHost: a\nContent-Length: 5\nx-mirror-shadow: 1\n\n"
+        );
+    }
+
+    #[test]
+    fn a_length_given_as_a_list_becomes_a_number() {
+        assert_eq!(
+            copy("POST / HTTP/1.1\nHost: a\nContent-Length: 5, 5\n", ":1", HostPolicy::Original),
             "POST / HTTP/1.1\nHost: a\nContent-Length: 5\nx-mirror-shadow: 1\n\n"
         );
     }
