@@ -33,7 +33,15 @@ impl Budget {
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);
         }
-        Some(Charge { budget: self.clone(), n })
+        Some(Charge { budget: self.clone(), share: None, n })
+    }
+
+    /// Takes `n` bytes that `share` holds back; none where they do not fit either.
+    pub fn charge_to(self: &Arc<Self>, share: &Arc<Share>, n: usize) -> Option<Charge> {
+        let mut charge = self.charge(n)?;
+        let within = share.add(n);
+        charge.share = Some(share.clone());
+        within.then_some(charge)
     }
 
     /// Bytes held now.
@@ -56,6 +64,7 @@ impl Budget {
 #[derive(Debug)]
 pub struct Charge {
     budget: Arc<Budget>,
+    share: Option<Arc<Share>>,
     n: usize,
 }
 
@@ -69,6 +78,9 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.n, Relaxed);
+        if let Some(share) = &self.share {
+            share.sub(self.n);
+        }
     }
 }
 
@@ -132,6 +144,16 @@ mod tests {
         assert_eq!((budget.used(), budget.peak()), (40, 100));
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_a_share_has_no_room_for_is_refused_and_costs_nothing() {
+        let (budget, share) = (Budget::new(100), Share::new(50));
+        let held = budget.charge_to(&share, 40).unwrap();
+        assert!(budget.charge_to(&share, 11).is_none());
+        assert_eq!((budget.used(), share.held()), (40, 40));
+        drop(held);
+        assert_eq!((budget.used(), share.held()), (0, 0));
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(crate) fn plan(
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
     let sinks = config.shadow.len() + usize::from(config.record.is_some());
     let share = || Share::new(budget.limit() / (sinks + 1));
+    let recorders = config.record.as_ref().map(|_| share());
     let mut plans = Vec::with_capacity(sinks);
     for shadow in &config.shadow {
         let slot = SinkSlot {
@@ -84,16 +85,16 @@ pub(crate) fn plan(
             answers: true,
             metrics: telemetry.sink(&shadow.label()),
         };
-        let sink = Shadow::new(shadow, &config.marker, config.record.is_some(), budget, telemetry);
+        let sink = Shadow::new(shadow, &config.marker, recorders.as_ref(), budget, telemetry);
         plans.push(Plan::new(slot, sink));
     }
-    if let Some(record) = &config.record {
+    if let (Some(record), Some(share)) = (&config.record, recorders) {
         let slot = SinkSlot {
             name: "record".into(),
             fraction: record.fraction.unwrap_or(config.fraction),
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
-            share: share(),
+            share,
             queue: recorder::QUEUE,
             reads_responses: true,
             reads_answers: true,

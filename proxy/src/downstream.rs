@@ -19,10 +19,10 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use socket2::SockRef;
 use std::os::fd::AsRawFd;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Writes up to this size are kept until the turn ends: a head, or a small body.
 const SMALL: usize = 2048;
@@ -38,21 +38,18 @@ const LAST_WRITE: Duration = Duration::from_secs(60);
 
 /// A TCP connection from a client, as pingora holds it.
 pub(crate) struct Downstream {
+    inbox: OwnedReadHalf,
     outbox: Arc<Outbox>,
     digest: Arc<SocketDigest>,
     established: SystemTime,
 }
 
-/// The connection's socket and what waits to be sent on it. Shared with the task that serves the connection, which sends what is left
-/// each time pingora has nothing more to do: see [`serve`].
-struct Outbox {
-    socket: TcpStream,
-    // Never contended: pingora runs within that task.
-    waiting: Mutex<Waiting>,
-}
+/// What waits to be sent. Shared with the task that serves the connection, which sends what is left each time pingora has nothing more
+/// to do: see [`serve`]. The lock is never contended: pingora runs within that task.
+struct Outbox(Mutex<Waiting>);
 
-#[derive(Default)]
 struct Waiting {
+    socket: OwnedWriteHalf,
     kept: BytesMut,
     /// The upstream's `Date`, for the head that is written next.
     date: Option<Date>,
@@ -65,45 +62,24 @@ type Date = [u8; 29];
 pub(crate) async fn serve<F: Future<Output = ()>>(socket: TcpStream, serve: impl FnOnce(Box<Downstream>) -> F) {
     // Without the digest pingora does not know the client's address.
     let digest = Arc::new(SocketDigest::from_raw_fd(socket.as_raw_fd()));
-    let outbox = Arc::new(Outbox { socket, waiting: Mutex::default() });
-    let served = serve(Box::new(Downstream { outbox: outbox.clone(), digest, established: SystemTime::now() }));
+    let (inbox, socket) = socket.into_split();
+    let outbox = Arc::new(Outbox(Mutex::new(Waiting { socket, kept: BytesMut::new(), date: None })));
+    let served = serve(Box::new(Downstream { inbox, outbox: outbox.clone(), digest, established: SystemTime::now() }));
     tokio::pin!(served);
     poll_fn(|cx| {
         let served = served.as_mut().poll(cx);
         // What cannot be sent now wakes this task when it can; errors are met by pingora's next read or write.
-        let _ = outbox.poll_send(cx);
+        let _ = outbox.waiting().poll_send(cx);
         served
     })
     .await;
     // The end of the last answer, to a client that is slow to take it: pingora takes it for sent.
-    let _ = tokio::time::timeout(LAST_WRITE, poll_fn(|cx| outbox.poll_send(cx))).await;
+    let _ = tokio::time::timeout(LAST_WRITE, poll_fn(|cx| outbox.waiting().poll_send(cx))).await;
 }
 
 impl Outbox {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Sends what is kept.
-    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut waiting = self.waiting();
-        while !waiting.kept.is_empty() {
-            match ready!(self.poll_write(cx, &[IoSlice::new(&waiting.kept)]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => waiting.kept.advance(n),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match self.socket.try_write_vectored(bufs) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -116,6 +92,17 @@ impl Downstream {
 }
 
 impl Waiting {
+    /// Sends what is kept.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.kept.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_write(cx, &self.kept))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.kept.advance(n),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Puts the upstream's date over pingora's in a head that was just kept.
     fn put_date_back(&mut self, head_at: usize) {
         const NAME: &[u8] = b"\r\ndate: ";
@@ -132,14 +119,8 @@ impl Waiting {
 }
 
 impl AsyncRead for Downstream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.outbox.socket.poll_read_ready(cx))?;
-            match self.outbox.socket.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done.map(drop)),
-            }
-        }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inbox).poll_read(cx, buf)
     }
 }
 
@@ -154,6 +135,7 @@ impl AsyncWrite for Downstream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut waiting = self.outbox.waiting();
+        let waiting = &mut *waiting;
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
         let is_head = waiting.date.is_some() && bufs.first().is_some_and(|buf| buf.starts_with(b"HTTP/1."));
         if is_head || (length <= SMALL && waiting.kept.len() + length <= KEPT) {
@@ -172,7 +154,7 @@ impl AsyncWrite for Downstream {
             let given = bufs.len().min(SLICES);
             slices[1..=given].copy_from_slice(&bufs[..given]);
             let all = if before == 0 { &slices[1..=given] } else { &slices[..=given] };
-            match ready!(self.outbox.poll_write(cx, all))? {
+            match ready!(Pin::new(&mut waiting.socket).poll_write_vectored(cx, all))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n if n > before => {
                     waiting.kept.clear();
@@ -193,14 +175,15 @@ impl AsyncWrite for Downstream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.outbox.poll_send(cx))?;
-        Poll::Ready(SockRef::from(&self.outbox.socket).shutdown(std::net::Shutdown::Write))
+        let mut waiting = self.outbox.waiting();
+        ready!(waiting.poll_send(cx))?;
+        Pin::new(&mut waiting.socket).poll_shutdown(cx)
     }
 }
 
 impl std::fmt::Debug for Downstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Downstream").field("socket", &self.outbox.socket).finish_non_exhaustive()
+        f.debug_struct("Downstream").field("socket", &self.inbox).finish_non_exhaustive()
     }
 }
 
@@ -215,7 +198,7 @@ impl Shutdown for Downstream {
 
 impl UniqueID for Downstream {
     fn id(&self) -> UniqueIDType {
-        self.outbox.socket.as_raw_fd()
+        self.inbox.as_ref().as_raw_fd()
     }
 }
 

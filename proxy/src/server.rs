@@ -25,6 +25,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the drain looks whether the last connection has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
+/// A timer that is always set. Tokio wakes its own driver, by a write to an event descriptor, for each timer that is set while no earlier
+/// one is: without this one, that is each request's time-out.
+const STANDING_TIMER: Duration = Duration::from_millis(500);
+
 type App = Arc<HttpProxy<Service>>;
 
 /// Why the proxy cannot start.
@@ -179,6 +183,11 @@ impl Thread {
         let (end, ended) = std::sync::mpsc::channel();
         std::thread::Builder::new().name(format!("mirror-proxy-{i}")).spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(async {
+                    loop {
+                        tokio::time::sleep(STANDING_TIMER).await;
+                    }
+                });
                 // Until the proxy itself is gone: an error is what `changed` gives then.
                 while stopping.changed().await.is_ok() {}
             });

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use crate::body::BodyReader;
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::config::{HostPolicy, MarkerConfig, ShadowConfig, Target};
 use crate::exchange::{Account, Exchange, Response};
 use crate::outcome::{DropReason, FailReason};
@@ -43,11 +43,11 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// A target as configured. Its answers are kept where `keep_answers`.
+    /// A target as configured. Its answers are kept, and count to that share, where `keep_for` names one.
     pub fn new(
         config: &ShadowConfig,
         marker: &MarkerConfig,
-        keep_answers: bool,
+        keep_for: Option<&Arc<Share>>,
         budget: &Arc<Budget>,
         telemetry: &Arc<Telemetry>,
     ) -> Shadow {
@@ -60,7 +60,11 @@ impl Shadow {
             timeout: config.timeout.0,
             retries: config.retries,
             backoff: Backoff::new(&config.backoff, &name, telemetry),
-            keep: keep_answers.then(|| Keep { most: config.answer_body.bytes(), budget: budget.clone() }),
+            keep: keep_for.map(|share| Keep {
+                most: config.answer_body.bytes(),
+                budget: budget.clone(),
+                share: share.clone(),
+            }),
             durations: telemetry.client_durations(&name),
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),

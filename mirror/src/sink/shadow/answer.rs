@@ -6,10 +6,10 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::exchange::Response;
 use crate::http1::{BodyDecoder, Piece, ResponseHead, head_length, response_framing};
-use crate::outcome::FailReason;
+use crate::outcome::{DropReason, FailReason};
 
 /// The longest head an answer may have: far over what servers send, and small beside the byte budget.
 const MAX_HEAD: usize = 256 * 1024;
@@ -22,8 +22,10 @@ const READ: usize = 16 * 1024;
 pub(super) struct Keep {
     /// Of its body, in bytes.
     pub(super) most: u64,
-    /// What is kept is charged here.
+    /// What is kept is charged here,
     pub(super) budget: Arc<Budget>,
+    /// and to the sink that it is kept for: a recorder that is slow costs records, not copies.
+    pub(super) share: Arc<Share>,
 }
 
 /// An answer that was read to its end.
@@ -130,10 +132,10 @@ impl Kept<'_> {
         if room < bytes.len() {
             self.truncated = Some("answer_body");
         }
-        match keep.budget.charge(room) {
+        match keep.budget.charge_to(&keep.share, room) {
             Some(charge) if room > 0 => self.body.push(charge.hold(Bytes::copy_from_slice(&bytes[..room]))),
             Some(_) => {}
-            None => self.truncated = Some("memory"),
+            None => self.truncated = Some(DropReason::Memory.label()),
         }
     }
 }
