@@ -13,6 +13,7 @@
 use std::time::{Duration, Instant};
 
 mod address;
+mod command;
 mod config;
 mod conn;
 mod gate;
@@ -21,8 +22,10 @@ mod metrics;
 mod process;
 mod server;
 mod summary;
+pub mod upload;
 
 pub use address::{BlackHole, Refusing};
+pub use command::{is_there, refusal, run_to_end};
 pub use config::Config;
 pub use conn::Conn;
 pub use gate::Gate;
