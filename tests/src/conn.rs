@@ -122,6 +122,11 @@ impl Conn {
         latin1(&self.until("\r\n\r\n"))
     }
 
+    /// Reads a head; none when the other end closes before it has sent a whole one.
+    pub fn try_head(&mut self) -> Option<String> {
+        self.try_until("\r\n\r\n").ok().map(|head| latin1(&head))
+    }
+
     /// Reads up to these bytes, them included.
     #[track_caller]
     pub fn until(&mut self, end: &str) -> Vec<u8> {
