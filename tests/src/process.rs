@@ -134,8 +134,8 @@ impl Mirror {
                 mirror.read_to_end();
                 panic!("it ended ({status}) instead of listening: {}{}", mirror.stderr(), mirror.stdout());
             }
-            mirror.listen = mirror.addresses("listening");
-            mirror.admin = mirror.addresses("admin endpoint").first().copied();
+            mirror.listen = mirror.told("listening");
+            mirror.admin = mirror.told("admin endpoint").first().copied();
             (!mirror.listen.is_empty() && mirror.admin.is_some()).then_some(())
         });
         mirror
@@ -144,6 +144,11 @@ impl Mirror {
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
         self.listen[0]
+    }
+
+    /// All addresses that it listens on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listen.clone()
     }
 
     /// A client's connection.
@@ -234,7 +239,7 @@ impl Mirror {
         })
     }
 
-    fn addresses(&self, message: &str) -> Vec<SocketAddr> {
+    fn told(&self, message: &str) -> Vec<SocketAddr> {
         let lines = self.log();
         let told = lines.iter().filter(|line| line["message"] == message);
         told.filter_map(|line| line["address"].as_str()?.parse().ok()).collect()

@@ -186,3 +186,38 @@ fn it_ends_by_itself_after_exit_after() {
     assert_eq!(exit.status.code(), Some(0), "{exit:#?}");
     assert_eq!(exit.summary().seen, 0);
 }
+
+#[test]
+fn flags_say_the_same_as_a_file() {
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let (upstream_address, target_address) = (upstream.address().to_string(), target.address().to_string());
+    let mirror = Mirror::start_with(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream_address,
+        "--shadow",
+        &target_address,
+        "--admin",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+        "--exit-after",
+        "2s",
+    ]);
+    assert_eq!(mirror.connect().exchange(GET).text(), "ok");
+    let exit = mirror.wait_exit();
+    assert_eq!(exit.status.code(), Some(0), "{exit:#?}");
+    let summary = exit.summary();
+    summary.assert_exact();
+    assert_eq!((summary.seen, summary.sinks.values().map(|sink| sink.delivered).sum::<u64>()), (1, 1));
+}
+
+#[test]
+fn a_signal_right_after_the_start_drains_too() {
+    let (upstream, target) = (Server::ok(), Server::ok());
+    for _ in 0..20 {
+        let mirror = Mirror::between(&upstream, &target);
+        assert_eq!(mirror.terminate().seen, 0);
+    }
+}

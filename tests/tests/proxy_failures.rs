@@ -206,6 +206,25 @@ fn a_request_that_the_proxy_sends_again_is_mirrored_once() {
     }
 }
 
+#[test]
+fn an_upstream_that_closes_idle_connections_costs_nobody_a_request() {
+    let upstream = Server::script(|mut conn| {
+        if conn.request().is_some() {
+            // It says that it keeps the connection, and does not.
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let target = Server::ok();
+    let mirror = Mirror::between(&upstream, &target);
+    let mut client = mirror.connect();
+    for _ in 0..50 {
+        assert_eq!(client.exchange(GET).text(), "ok");
+    }
+    mirror.wait_delivered("target", 50);
+    let summary = mirror.terminate();
+    assert_eq!((summary.seen, summary.sink("target").delivered, upstream.requests().len()), (50, 50, 50));
+}
+
 /// It may have taken effect already (RFC 9110 section 9.2.2).
 #[test]
 fn a_post_is_not_sent_twice() {

@@ -202,6 +202,20 @@ fn a_head_of_many_lines_passes() {
     assert_eq!(target.wait_request().lines()[1..201], lines);
 }
 
+/// The stated bound is 256 lines.
+#[test]
+fn a_head_of_too_many_lines_is_refused() {
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let mirror = Mirror::between(&upstream, &target);
+    let lines: String = (0..300).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let mut client = mirror.connect();
+    client.send(format!("GET / HTTP/1.1\r\nHost: app\r\n{lines}\r\n"));
+    let answer = String::from_utf8_lossy(&client.to_any_end()).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+    mirror.terminate();
+    assert_eq!((upstream.requests(), target.requests()), (vec![], vec![]));
+}
+
 /// The stated bound is 1 MiB.
 #[test]
 fn a_head_just_within_the_bound_passes() {
