@@ -20,6 +20,7 @@ mod gate;
 mod message;
 mod metrics;
 mod process;
+pub mod recording;
 mod server;
 mod summary;
 pub mod upload;
