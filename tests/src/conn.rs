@@ -13,7 +13,8 @@ use crate::server::Log;
 
 /// An open connection.
 pub struct Conn {
-    stream: TcpStream,
+    // Shared with the server, which closes what is open when it stops.
+    stream: Arc<TcpStream>,
     /// Read from the socket, not yet by the test.
     input: Vec<u8>,
     /// All that was ever read.
@@ -37,11 +38,11 @@ impl Conn {
     /// # Errors
     /// As the system says.
     pub fn try_open(address: SocketAddr) -> std::io::Result<Conn> {
-        Conn::new(TcpStream::connect_timeout(&address, WITHIN)?, Arc::default(), None)
+        Conn::new(TcpStream::connect_timeout(&address, WITHIN)?.into(), Arc::default(), None)
     }
 
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Arc<TcpStream>,
         seen: Arc<Mutex<Vec<u8>>>,
         log: Option<(usize, Arc<Log>)>,
     ) -> std::io::Result<Conn> {
@@ -78,7 +79,7 @@ impl Conn {
     /// # Errors
     /// As the system says.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        (&*self.stream).write_all(bytes.as_ref())
     }
 
     /// Sends one chunk of a chunked body; an empty one ends it.
@@ -121,6 +122,11 @@ impl Conn {
         latin1(&self.until("\r\n\r\n"))
     }
 
+    /// Reads a head; none when the other end closes before it has sent a whole one.
+    pub fn try_head(&mut self) -> Option<String> {
+        self.try_until("\r\n\r\n").ok().map(|head| latin1(&head))
+    }
+
     /// Reads up to these bytes, them included.
     #[track_caller]
     pub fn until(&mut self, end: &str) -> Vec<u8> {
@@ -149,6 +155,26 @@ impl Conn {
             self.more(&format!("{length} bytes"))?;
         }
         Ok(self.input.drain(..length).collect())
+    }
+
+    /// Reads this many bytes and hands them on as they come, without keeping them: for bodies too long to be held. Gives whether
+    /// all came.
+    pub fn pour(&mut self, length: usize, mut into: impl FnMut(&[u8])) -> bool {
+        let mut bytes = vec![0; 64 * 1024];
+        let held = self.input.len().min(length);
+        into(&self.input.drain(..held).collect::<Vec<_>>());
+        let mut left = length - held;
+        while left > 0 {
+            let most = left.min(bytes.len());
+            match (&*self.stream).read(&mut bytes[..most]) {
+                Ok(0) | Err(_) => return false,
+                Ok(read) => {
+                    into(&bytes[..read]);
+                    left -= read;
+                }
+            }
+        }
+        true
     }
 
     /// Reads one chunk of a chunked body; the last is empty, and its trailers are passed over.
@@ -287,7 +313,7 @@ impl Conn {
 
     fn fill(&mut self) -> std::io::Result<usize> {
         let mut bytes = [0; 64 * 1024];
-        let read = self.stream.read(&mut bytes)?;
+        let read = (&*self.stream).read(&mut bytes)?;
         self.input.extend_from_slice(&bytes[..read]);
         self.seen.lock().expect("no panic while it is held").extend_from_slice(&bytes[..read]);
         Ok(read)

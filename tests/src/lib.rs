@@ -13,16 +13,20 @@
 use std::time::{Duration, Instant};
 
 mod address;
+mod command;
 mod config;
 mod conn;
 mod gate;
 mod message;
 mod metrics;
 mod process;
+pub mod recording;
 mod server;
 mod summary;
+pub mod upload;
 
 pub use address::{BlackHole, Refusing};
+pub use command::{is_there, refusal, run_to_end};
 pub use config::Config;
 pub use conn::Conn;
 pub use gate::Gate;

@@ -47,6 +47,24 @@ impl Metrics {
         self.of_sink("mirror_sink_offered_total", sink)
     }
 
+    /// Of one sink: copies given up for this reason.
+    pub fn dropped(&self, sink: &str, reason: &str) -> u64 {
+        self.sum("mirror_sink_dropped_total", &[&format!("sink=\"{sink}\""), &format!("reason=\"{reason}\"")]) as u64
+    }
+
+    /// Of one sink: copies that did not arrive for this reason.
+    pub fn failed(&self, sink: &str, reason: &str) -> u64 {
+        self.sum("mirror_sink_failed_total", &[&format!("sink=\"{sink}\""), &format!("reason=\"{reason}\"")]) as u64
+    }
+
+    /// The sinks' names.
+    pub fn sinks(&self) -> Vec<String> {
+        let name = |sample: &String| {
+            Some(sample.strip_prefix("mirror_sink_offered_total{sink=\"")?.strip_suffix("\"}")?.to_owned())
+        };
+        self.0.keys().filter_map(name).collect()
+    }
+
     /// Of one sink: copies that are delivered, dropped or failed.
     pub fn settled(&self, sink: &str) -> u64 {
         let [dropped, failed] =

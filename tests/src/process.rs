@@ -52,7 +52,7 @@ impl Exit {
 }
 
 /// The binary under test: `MIRROR_BIN`, or the one that was built into the same folder as the tests.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("MIRROR_BIN") {
         return path.into();
     }
@@ -85,6 +85,20 @@ impl Mirror {
         let file = folder.path().join("mirror.yaml");
         std::fs::write(&file, config.text()).expect("a file of our own");
         Mirror::launch(run(&binary(), &file), folder)
+    }
+
+    /// Starts it from a file by way of a line of shell, which ends in `exec "$@"`: for what a process inherits.
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn start_through(shell: &str, config: &Config) -> Mirror {
+        let folder = tempfile::tempdir().expect("a folder of our own");
+        let file = folder.path().join("mirror.yaml");
+        std::fs::write(&file, config.text()).expect("a file of our own");
+        let mut command = Command::new("sh");
+        command.args(["-c", shell, "sh"]).arg(binary()).arg("run").arg(file);
+        Mirror::launch(command, folder)
     }
 
     /// Starts it between clients and an upstream, with one target that is called `target`.
@@ -180,6 +194,26 @@ impl Mirror {
     #[track_caller]
     pub fn wait_delivered(&self, sink: &str, count: u64) -> Metrics {
         self.wait_for(WITHIN, |metrics| metrics.delivered(sink) >= count)
+    }
+
+    /// Waits until every sink was offered this many copies and has settled them all, and gives what is counted then.
+    #[track_caller]
+    pub fn wait_settled(&self, count: u64) -> Metrics {
+        self.wait_for(WITHIN * 2, |metrics| {
+            metrics.sinks().iter().all(|sink| (metrics.offered(sink), metrics.settled(sink)) == (count, count))
+        })
+    }
+
+    /// The most memory that it has had resident so far, in bytes.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    #[track_caller]
+    pub fn peak_resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kib * 1024
     }
 
     /// The log so far.

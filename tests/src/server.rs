@@ -1,8 +1,9 @@
 //! An upstream or a target: a script run for each connection, and all that it got.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::JoinHandle;
 
 use crate::conn::Conn;
 use crate::message::Message;
@@ -12,6 +13,8 @@ use crate::{WITHIN, wait_for};
 #[derive(Default)]
 pub(crate) struct Log {
     connections: Mutex<Vec<Arc<Mutex<Vec<u8>>>>>,
+    /// Those whose scripts still run, among others.
+    open: Mutex<Vec<Weak<TcpStream>>>,
     requests: Mutex<Vec<Message>>,
 }
 
@@ -31,6 +34,7 @@ pub struct Server {
     address: SocketAddr,
     log: Arc<Log>,
     ended: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -39,17 +43,30 @@ impl Server {
     /// # Panics
     /// When there is no free port.
     pub fn script(serve: impl Fn(Conn) + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Server::listening(TcpListener::bind("127.0.0.1:0").expect("a free port"), serve)
+    }
+
+    /// The same at an address that another server has left just now.
+    ///
+    /// # Panics
+    /// When it does not become free.
+    #[track_caller]
+    pub fn script_at(address: SocketAddr, serve: impl Fn(Conn) + Send + Sync + 'static) -> Server {
+        Server::listening(wait_for("the address", WITHIN, || TcpListener::bind(address).ok()), serve)
+    }
+
+    fn listening(listener: TcpListener, serve: impl Fn(Conn) + Send + Sync + 'static) -> Server {
         let address = listener.local_addr().expect("the address of a bound socket");
         let (log, ended) = (Arc::new(Log::default()), Arc::new(AtomicBool::new(false)));
-        let server = Server { address, log: log.clone(), ended: ended.clone() };
+        let mut server = Server { address, log: log.clone(), ended: ended.clone(), accepting: None };
         let serve = Arc::new(serve);
-        std::thread::spawn(move || {
+        server.accepting = Some(std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if ended.load(Relaxed) {
                     return;
                 }
-                let seen = Arc::new(Mutex::new(Vec::new()));
+                let (seen, stream) = (Arc::new(Mutex::new(Vec::new())), Arc::new(stream));
+                log.open.lock().expect("no panic while it is held").push(Arc::downgrade(&stream));
                 let number = {
                     let mut connections = log.connections.lock().expect("no panic while it is held");
                     connections.push(seen.clone());
@@ -62,7 +79,7 @@ impl Server {
                     }
                 });
             }
-        });
+        }));
         server
     }
 
@@ -80,6 +97,22 @@ impl Server {
     /// Answers each request with 200 and `ok`.
     pub fn ok() -> Server {
         Server::answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    }
+
+    /// Stops it as when its process ends: nothing listens any more, and what is open is closed, whatever its script waits for.
+    /// Its address is free for [`Server::script_at`].
+    ///
+    /// # Panics
+    /// When a script has panicked while it accepted.
+    pub fn stop(mut self) {
+        self.ended.store(true, Relaxed);
+        drop(TcpStream::connect_timeout(&self.address, WITHIN));
+        self.accepting.take().map(JoinHandle::join).transpose().expect("no panic while it accepted");
+        for stream in
+            self.log.open.lock().expect("no panic while it is held").drain(..).filter_map(|open| open.upgrade())
+        {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Where it listens.
@@ -135,6 +168,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.ended.store(true, Relaxed);
         // Wakes the accepting thread, which then ends; whether it is still there does not matter.
-        drop(TcpStream::connect_timeout(&self.address, WITHIN));
+        if self.accepting.is_some() {
+            drop(TcpStream::connect_timeout(&self.address, WITHIN));
+        }
     }
 }
