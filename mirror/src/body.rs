@@ -190,7 +190,7 @@ impl BodyWriter {
             .collect();
         let flow = Arc::new(Flow { slots, total: AtomicU64::new(0), ended: AtomicBool::new(false) });
         let readers = (0..flow.slots.len())
-            .map(|slot| BodyReader { flow: flow.clone(), slot, start: None, unreleased: 0 })
+            .map(|slot| BodyReader { flow: flow.clone(), slot, seen: 0, start: None, unreleased: 0 })
             .collect();
         (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
     }
@@ -240,8 +240,10 @@ impl BodyWriter {
 pub struct BodyReader {
     flow: Arc<Flow>,
     slot: usize,
-    /// Where a rewind goes back to, while that is possible.
-    start: Option<Arc<Cell>>,
+    /// Cost of all that was read.
+    seen: u64,
+    /// Where a rewind goes back to, and what had been read there, while that is possible.
+    start: Option<(Arc<Cell>, u64)>,
     /// Cost of what was read and kept for a rewind.
     unreleased: u64,
 }
@@ -273,7 +275,7 @@ impl BodyReader {
     /// # Errors
     /// Why this reader was cut off, once it was.
     pub fn try_next(&mut self) -> Result<Option<Chunk>, DropReason> {
-        self.slot().look(|place| {
+        let chunk = self.slot().look(|place| {
             let (bytes, next) = match place.link.get() {
                 None => return None,
                 Some(Link::End(end)) => return Some(Chunk::End(end.clone())),
@@ -281,7 +283,11 @@ impl BodyReader {
             };
             *place = next;
             Some(Chunk::Data(bytes))
-        })
+        })?;
+        if let Some(Chunk::Data(bytes)) = &chunk {
+            self.seen += cost(bytes) as u64;
+        }
+        Ok(chunk)
     }
 
     /// Resolves when the body has ended or at least `cost` bytes more are to be read. A reader that only collects waits for
@@ -292,11 +298,14 @@ impl BodyReader {
     pub fn poll_behind(&mut self, cx: &mut Context<'_>, cost: u64) -> Poll<Result<(), DropReason>> {
         let (slot, flow) = (self.slot(), &self.flow);
         slot.waker.register(cx.waker());
-        let wake_at = flow.total.load(SeqCst).saturating_add(cost);
+        // Told by what was read, and not by what is there now: asked again it must come to the same.
+        let wake_at = self.seen.saturating_add(cost);
         slot.wake_at.store(wake_at, SeqCst);
-        // What came before the mark was set has moved the total or filled the place; what comes after it sees the mark.
-        let filled = slot.look(|place| place.link.get().is_some())?;
-        if flow.ended.load(SeqCst) || (filled && cost <= 1) || flow.total.load(SeqCst) >= wake_at {
+        if let Some(reason) = slot.cut() {
+            return Poll::Ready(Err(reason));
+        }
+        // What came before the mark was set has moved the total; what comes after it sees the mark.
+        if flow.ended.load(SeqCst) || flow.total.load(SeqCst) >= wake_at {
             return Poll::Ready(Ok(()));
         }
         Poll::Pending
@@ -322,13 +331,14 @@ impl BodyReader {
 
     /// From here on keeps what is read, so that [`rewind`](Self::rewind) can go back to it, as long as it is within half of the lag bound.
     pub fn mark_start(&mut self) {
-        self.start = self.slot().look(|place| place.clone()).ok();
+        self.start = self.slot().look(|place| place.clone()).ok().map(|place| (place, self.seen));
     }
 
     /// Goes back to the marked start; `false` where it was not marked or is no longer kept.
     pub fn rewind(&mut self) -> bool {
-        let Some(start) = self.start.clone() else { return false };
+        let Some((start, seen)) = self.start.clone() else { return false };
         self.unreleased = 0;
+        self.seen = seen;
         self.slot().look(|place| *place = start).is_ok()
     }
 

@@ -96,7 +96,9 @@ fn a_collector_is_woken_for_much_or_for_the_end_only() {
     writer.append(Bytes::from(vec![1; 1000]));
     assert_eq!(reader.poll_behind(&mut cx, 5000), Poll::Pending);
     writer.append(Bytes::from(vec![1; 5000]));
-    assert_eq!(reader.poll_next(&mut cx).map(|c| c.is_ok()), Poll::Ready(true));
+    assert_eq!(reader.poll_behind(&mut cx, 5000), Poll::Ready(Ok(())));
+    assert_eq!(reader.poll_behind(&mut cx, 5000), Poll::Ready(Ok(())), "asked again it is still so");
+    let _ = reader.try_next();
     let _ = reader.try_next();
     assert_eq!(reader.poll_behind(&mut cx, 5000), Poll::Pending);
     writer.end(BodyEnd::Complete(None));

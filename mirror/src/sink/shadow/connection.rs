@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,6 +25,12 @@ use crate::outcome::{DropReason, FailReason};
 
 /// Pieces that go out in one write; a chunk is up to three.
 const MAX_PIECES: usize = 24;
+
+/// How much of a body is worth a write of its own, in bytes.
+const GATHER: u64 = 64 * 1024;
+
+/// How long less than that is waited for: bodies come in pieces microseconds apart, and each write to the target costs it and us a wake-up.
+const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// After a failed write, how long an answer that may be on its way already is waited for.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -153,41 +160,71 @@ enum Sent {
     InTime,
 }
 
-/// Sends the head and the body as it comes. What is there already goes out together.
+/// Sends the head and the body as it comes. What comes within a moment goes out together.
 async fn send(
     write: &mut WriteHalf<'_>,
     request: &Request,
     body: &mut BodyReader,
     stall: Duration,
 ) -> Result<Sent, Unsent> {
-    let mut pieces = VecDeque::with_capacity(4);
-    pieces.push_back(request.head.clone());
-    let mut taken = Vec::new();
-    let (mut length, mut waited) = (0, false);
+    let mut outgoing = Outgoing {
+        framing: request.framing,
+        pieces: VecDeque::from([request.head.clone()]),
+        taken: Vec::new(),
+        length: 0,
+        ended: false,
+    };
+    let mut waited = false;
     loop {
-        let mut ended = false;
-        while pieces.len() < MAX_PIECES && !ended {
-            match body.try_next().map_err(Unsent::Dropped)? {
-                None => break,
-                Some(Chunk::Data(bytes)) => {
-                    length += bytes.len() as u64;
-                    push_chunk(&mut pieces, request.framing, &bytes);
-                    taken.push(bytes);
-                }
-                Some(Chunk::End(end)) => {
-                    push_end(&mut pieces, request.framing, length, end)?;
-                    ended = true;
-                }
+        if outgoing.gather(body)?.is_continue() {
+            waited = true;
+            let more = tokio::time::timeout(GATHER_FOR, poll_fn(|cx| body.poll_behind(cx, GATHER)));
+            if let Ok(Err(reason)) = more.await {
+                return Err(Unsent::Dropped(reason));
             }
+            let _ = outgoing.gather(body)?;
         }
         // A whole body may be within the lag bound and beyond the sockets' buffers: no cut ends such a wait.
-        tokio::time::timeout(stall, write_all(write, &mut pieces, body)).await.unwrap_or(Err(Unsent::Late))?;
-        taken.drain(..).for_each(|bytes| body.done_with(&bytes));
-        if ended {
+        let written = tokio::time::timeout(stall, write_all(write, &mut outgoing.pieces, body));
+        written.await.unwrap_or(Err(Unsent::Late))?;
+        outgoing.taken.drain(..).for_each(|bytes| body.done_with(&bytes));
+        if outgoing.ended {
             return Ok(if waited { Sent::InTime } else { Sent::AtOnce });
         }
         waited = true;
         poll_fn(|cx| body.poll_behind(cx, 1)).await.map_err(Unsent::Dropped)?;
+    }
+}
+
+/// What goes out with the next write.
+struct Outgoing {
+    framing: Framing,
+    pieces: VecDeque<Bytes>,
+    /// The chunks among them.
+    taken: Vec<Bytes>,
+    /// The body's length so far.
+    length: u64,
+    ended: bool,
+}
+
+impl Outgoing {
+    /// Takes what is there of the body. `Continue` where more would fit and is not there yet.
+    fn gather(&mut self, body: &mut BodyReader) -> Result<ControlFlow<()>, Unsent> {
+        while self.pieces.len() < MAX_PIECES && !self.ended {
+            match body.try_next().map_err(Unsent::Dropped)? {
+                None => return Ok(ControlFlow::Continue(())),
+                Some(Chunk::Data(bytes)) => {
+                    self.length += bytes.len() as u64;
+                    push_chunk(&mut self.pieces, self.framing, &bytes);
+                    self.taken.push(bytes);
+                }
+                Some(Chunk::End(end)) => {
+                    push_end(&mut self.pieces, self.framing, self.length, end)?;
+                    self.ended = true;
+                }
+            }
+        }
+        Ok(ControlFlow::Break(()))
     }
 }
 
