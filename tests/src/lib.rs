@@ -19,6 +19,7 @@ mod conn;
 mod gate;
 mod message;
 mod metrics;
+pub mod nginx;
 mod process;
 pub mod recording;
 mod server;

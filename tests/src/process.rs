@@ -157,13 +157,21 @@ impl Mirror {
         Conn::open(self.address())
     }
 
+    /// Where the admin endpoint is.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("an admin endpoint")
+    }
+
     /// What the admin endpoint answers at a path.
     ///
     /// # Panics
     /// When there is no such endpoint.
     #[track_caller]
     pub fn admin(&self, path: &str) -> Message {
-        let address = self.admin.expect("an admin endpoint");
+        let address = self.admin_address();
         Conn::open(address).exchange(&format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
     }
 
