@@ -17,12 +17,24 @@ pub struct Fault {
 impl Fault {
     /// A fault of the value that stands at `place`.
     pub fn new(place: impl Into<String>, value: impl fmt::Display, expected: impl Into<String>) -> Self {
-        Fault { place: place.into(), value: Some(value.to_string()), expected: expected.into() }
+        Fault { place: place.into(), value: Some(without_password(&value.to_string())), expected: expected.into() }
     }
 
     /// A fault of a place at which nothing stands, or of the whole of it.
     pub fn missing(place: impl Into<String>, expected: impl Into<String>) -> Self {
         Fault { place: place.into(), value: None, expected: expected.into() }
+    }
+}
+
+/// Faults end up in logs: of an address with a user and a password, which is refused, neither is repeated.
+fn without_password(value: &str) -> String {
+    let authority = value.find("//").map_or(0, |slashes| slashes + 2);
+    let end = value[authority..].find(['/', '?', '#']).map_or(value.len(), |end| authority + end);
+    match value[authority..end].rfind('@') {
+        Some(at) if authority > 0 || value[..at].contains(':') => {
+            format!("{}***{}", &value[..authority], &value[authority + at..])
+        }
+        _ => value.to_owned(),
     }
 }
 
@@ -94,6 +106,18 @@ impl std::error::Error for Expected {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for (value, told) in [
+            ("http://me:secret@app:80/x@y", "http://***@app:80/x@y"),
+            ("me:secret@app:80", "***@app:80"),
+            ("http://app/a@b", "http://app/a@b"),
+            ("a@b", "a@b"),
+        ] {
+            assert_eq!(Fault::new("upstream", value, "another").value.as_deref(), Some(told));
+        }
+    }
 
     #[test]
     fn one_line_a_fault() {
