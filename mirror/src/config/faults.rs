@@ -17,7 +17,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of the value that stands at `place`.
     pub fn new(place: impl Into<String>, value: impl fmt::Display, expected: impl Into<String>) -> Self {
-        Fault { place: place.into(), value: Some(without_password(&value.to_string())), expected: expected.into() }
+        Fault { place: place.into(), value: Some(value.to_string()), expected: expected.into() }
     }
 
     /// A fault of a place at which nothing stands, or of the whole of it.
@@ -42,7 +42,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             // Quoted and escaped, so that a line break in a value cannot forge a second fault.
-            Some(value) => write!(f, "{}: {value:?}: expected {}", self.place, self.expected),
+            Some(value) => write!(f, "{}: {:?}: expected {}", self.place, without_password(value), self.expected),
             None => write!(f, "{}: expected {}", self.place, self.expected),
         }
     }
@@ -115,7 +115,8 @@ mod tests {
             ("http://app/a@b", "http://app/a@b"),
             ("a@b", "a@b"),
         ] {
-            assert_eq!(Fault::new("upstream", value, "another").value.as_deref(), Some(told));
+            let shown = Fault::new("upstream", value, "another").to_string();
+            assert_eq!(shown, format!("upstream: {told:?}: expected another"));
         }
     }
 
