@@ -24,6 +24,11 @@ fn never() {
     Gate::new().pass();
 }
 
+/// For a target that answers late or not at all.
+fn impatient() -> Value {
+    json!({ "timeout": "1s" })
+}
+
 /// An upstream that sends back what it got.
 fn echo() -> Server {
     Server::answering(|request| {
@@ -64,7 +69,7 @@ fn survive(address: SocketAddr, settings: Value, reasons: &[&str], recover: impl
     let folder = tempfile::tempdir().expect("a folder of our own");
     let (upstream, healthy) = (echo(), Server::ok());
     let mut faulty = json!({
-        "connect_timeout": "200ms", "timeout": "300ms",
+        "connect_timeout": "10s", "timeout": "10s",
         "backoff": { "after": 3, "min": "20ms", "max": "100ms" },
     });
     faulty.as_object_mut().expect("a map").extend(settings.as_object().expect("a map").clone());
@@ -132,7 +137,7 @@ fn a_target_that_refuses() {
 fn a_target_that_cannot_be_connected_to() {
     let target = BlackHole::new();
     let reasons = ["failed connect_timeout", "dropped backoff", "dropped lag"];
-    assert_eq!(survive(target.address(), json!({}), &reasons, || drop(target)), 0);
+    assert_eq!(survive(target.address(), json!({ "connect_timeout": "500ms" }), &reasons, || drop(target)), 0);
 }
 
 /// The copies of this one wait for the slots of those before them, until the queue is full.
@@ -140,7 +145,8 @@ fn a_target_that_cannot_be_connected_to() {
 fn a_target_that_cannot_be_connected_to_and_few_copies_at_once() {
     let target = BlackHole::new();
     let reasons = ["failed connect_timeout", "dropped backoff", "dropped queue_full"];
-    let settings = json!({ "concurrency": 2, "queue": 3, "backoff": { "after": 100, "min": "1s" } });
+    let settings =
+        json!({ "connect_timeout": "500ms", "concurrency": 2, "queue": 3, "backoff": { "after": 100, "min": "1s" } });
     assert_eq!(survive(target.address(), settings, &reasons, || drop(target)), 0);
 }
 
@@ -152,7 +158,7 @@ fn a_target_that_accepts_and_never_answers() {
         }
     });
     let reasons = ["failed timeout", "dropped backoff"];
-    assert_eq!(survive(target.address(), json!({}), &reasons, || target.stop()), 0);
+    assert_eq!(survive(target.address(), impatient(), &reasons, || target.stop()), 0);
 }
 
 #[test]
@@ -161,8 +167,7 @@ fn a_target_that_answers_after_two_seconds() {
         std::thread::sleep(Duration::from_secs(2));
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     });
-    let patient = json!({ "timeout": "10s" });
-    assert_eq!(survive(target.address(), patient, &[], || target.stop()), REQUESTS, "late, but all");
+    assert_eq!(survive(target.address(), json!({}), &[], || target.stop()), REQUESTS, "late, but all");
 }
 
 #[test]
@@ -172,7 +177,7 @@ fn a_target_that_answers_after_the_timeout() {
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     });
     let reasons = ["failed timeout", "dropped backoff"];
-    assert_eq!(survive(target.address(), json!({}), &reasons, || target.stop()), 0);
+    assert_eq!(survive(target.address(), impatient(), &reasons, || target.stop()), 0);
 }
 
 #[test]
@@ -218,7 +223,7 @@ fn a_target_that_never_reads() {
         drop(conn);
     });
     let reasons = ["failed timeout", "dropped backoff"];
-    assert_eq!(survive(target.address(), json!({}), &reasons, || target.stop()), 0);
+    assert_eq!(survive(target.address(), impatient(), &reasons, || target.stop()), 0);
 }
 
 #[test]
@@ -265,7 +270,7 @@ fn a_target_that_never_stops_answering() {
             }
         });
         let reasons = ["failed timeout", "failed protocol", "dropped backoff"];
-        let settings = json!({ "concurrency": 8 });
+        let settings = json!({ "timeout": "1s", "concurrency": 8 });
         assert_eq!(survive(target.address(), settings, &reasons, || target.stop()), 0, "{start:?}");
     }
 }
