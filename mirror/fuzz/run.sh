@@ -12,6 +12,6 @@ cargo build --quiet --release --target "$host"
 for target in config engine; do
     echo "fuzz: $target for $seconds s"
     mkdir -p "corpus/$target" "artifacts/$target"
-    "target/$host/release/$target" -max_total_time="$seconds" -max_len=4096 -timeout=60 -print_final_stats=0 -verbosity=0 \
+    "target/$host/release/$target" -max_total_time="$seconds" -max_len=4096 -timeout=60 -print_funcs=0 -verbosity=0 \
         -artifact_prefix="artifacts/$target/" "corpus/$target"
 done
