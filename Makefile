@@ -17,7 +17,7 @@ demo: compiler ## The main job on embedded backends
 .PHONY: test
 test: setup ## The whole suite
 	$(CARGO) build --workspace --all-targets
-	$(CARGO) test --workspace --quiet
+	MIRROR_TEST_PYTHON=$(CURDIR)/target/venv/bin/python $(CARGO) test --workspace --quiet
 
 .PHONY: fuzz
 fuzz: compiler ## Each fuzz target for a while
