@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # How long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 20
+# 0 is a new one each time.
+FUZZ_SEED ?= 0
 # For `make bench`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
 
@@ -21,7 +23,7 @@ test: setup ## The whole suite
 
 .PHONY: fuzz
 fuzz: compiler ## Each fuzz target for a while
-	mirror/fuzz/run.sh $(FUZZ_SECONDS)
+	mirror/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 .PHONY: bench
 bench: compiler ## mirror beside nginx and Envoy; writes target/bench/report.md

@@ -39,11 +39,16 @@ pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>,
             }
         }
         let node = root.find(&steps).expect("found above");
-        faults.extend(fault(node, &message));
+        let told = fault(node, &message);
+        // A key that counts as not given is not one that could not be read: what is missing for want of it is to be told.
+        let not_given = told.is_none() && node.is_null();
+        faults.extend(told);
         let Some((last, above)) = steps.split_last() else {
             return (None, unread);
         };
-        unread.push(node.key.clone());
+        if !not_given {
+            unread.push(node.key.clone());
+        }
         // A slip of the pen leaves the key that was meant unread.
         if let (Some(known), Step::Key(key)) = (known_keys(&message), last) {
             let above = &root.find(above).expect("found with what is below it").key;
