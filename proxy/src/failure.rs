@@ -46,20 +46,14 @@ pub(crate) fn failure(error: &Error, upstream: &str, connect_timeout: Duration, 
             from_upstream(502, format!("{upstream} closed or reset the connection before its answer was whole"))
         }
         (_, InvalidHTTPHeader | H1Error) => from_upstream(502, format!("what {upstream} answered is not HTTP/1")),
-        (_, HTTPStatus(status)) => from_upstream(*status, error.context_text()),
+        (_, HTTPStatus(status)) => from_upstream(*status, context(error)),
         (ErrorSource::Upstream, _) => from_upstream(502, format!("{upstream} failed")),
         _ => Failure { status: Some(500), fault: Abort::Shutdown, reason: "an error of the proxy itself".into() },
     }
 }
 
-trait ContextText {
-    fn context_text(&self) -> String;
-}
-
-impl ContextText for Error {
-    fn context_text(&self) -> String {
-        self.context.as_ref().map_or_else(String::new, |context| context.as_str().to_owned())
-    }
+fn context(error: &Error) -> String {
+    error.context.as_ref().map_or_else(String::new, |context| context.as_str().to_owned())
 }
 
 #[cfg(test)]

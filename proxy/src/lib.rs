@@ -9,7 +9,7 @@
 //!
 //! Each thread has its own runtime, its own pingora proxy and its own pool of upstream connections; nothing is shared between
 //! them but counters. Connections are handed out to the threads in turn. pingora's `Server` is not used: without it the proxy can
-//! bind port 0, drain by its own rules and keep its own runtimes (`shared` state, signal handling and 300 s of grace come with it).
+//! bind port 0, drain by its own rules and keep its own runtimes (signal handling and 300 s of grace come with it).
 //!
 //! # Traps of pingora 0.9.1, and where each is stepped around
 //!
