@@ -254,3 +254,14 @@ fn a_target_that_closes_after_each_answer_still_gets_all() {
     assert_eq!(mirror.terminate().sink("target").delivered, 20);
     assert_eq!(numbers(&target).len(), 20);
 }
+
+#[test]
+fn a_copy_that_finds_no_connection_is_tried_again_as_often_as_was_asked() {
+    let (upstream, dead) = (Server::ok(), Refusing::new());
+    let config = Config::upstream(upstream.address()).shadow_with("dead", dead.address(), json!({ "retries": 2 }));
+    let mirror = Mirror::start(config);
+    assert_eq!(mirror.connect().exchange(GET).text(), "ok");
+    let metrics = mirror.wait_settled(1);
+    assert_eq!(metrics.failed("dead", "connect"), 1);
+    assert_eq!(metrics.sum("mirror_shadow_retries_total", &[]), 2.0);
+}

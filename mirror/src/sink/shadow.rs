@@ -76,8 +76,11 @@ impl Shadow {
     async fn deliver(&self, mut exchange: Exchange, account: Account) {
         let Some(mut body) = exchange.take_request_body() else { return };
         let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
+            self.backoff.undecided();
             return account.dropped(DropReason::Malformed);
         };
+        // Before the first try: one that finds no connection has read nothing, and may be made again too.
+        body.mark_start();
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body).await {
@@ -111,7 +114,6 @@ impl Shadow {
             connection = self.pool.get() => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
-        body.mark_start();
         let done = connection.exchange(request, body, self.keep.as_ref(), self.timeout).await?;
         self.durations.observe(done.status, done.took);
         if done.reusable {
