@@ -128,14 +128,14 @@ impl Mirror {
             collect(child.stderr.take().expect("a pipe"), &stderr),
         ];
         let mut mirror = Mirror { child, listen: Vec::new(), admin: None, stdout, stderr, readers, _folder: folder };
-        // The admin endpoint is served last, and with it all is ready.
+        // The admin endpoint is served last, and with it all is ready: what is read of the log after it tells all addresses.
         wait_for("the addresses in the log", WITHIN, || {
             if let Ok(Some(status)) = mirror.child.try_wait() {
                 mirror.read_to_end();
                 panic!("it ended ({status}) instead of listening: {}{}", mirror.stderr(), mirror.stdout());
             }
-            mirror.listen = mirror.told("listening");
             mirror.admin = mirror.told("admin endpoint").first().copied();
+            mirror.listen = mirror.told("listening");
             (!mirror.listen.is_empty() && mirror.admin.is_some()).then_some(())
         });
         mirror
