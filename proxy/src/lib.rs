@@ -20,18 +20,21 @@
 //! | a retry replays the request's body through the body filter, as one chunk | [`tee`] counts bytes and offers each once |
 //! | no filter tells the end of 204, 304, HEAD and cut answers | the exchange ends in the `logging` hook |
 //! | after 101 the body filters see the tunnel's bytes | [`tee`] stops offering and counts them |
-//! | the upstream's `Date` is overwritten with our own | [`downstream`] puts it back as the head is written |
+//! | the upstream's `Date` is overwritten with our own | [`stream`] puts it back as the head is written |
 //! | hop-by-hop headers of answers pass, and so do chunks to HTTP/1.0 clients | [`hop`] |
 //! | 1xx heads come through the response filter too | [`tee`] offers the final head only, and 101 |
-//! | the client's address is unknown without a socket digest | [`downstream`] has one |
+//! | the client's address is unknown without a socket digest | [`stream`] has one |
+//! | head, first 4 KiB of the body and the rest leave by three flushed writes | [`stream`] reads and writes a turn's pieces as one |
+//! | upstream connections are of pingora's own type, which flushes; a `VirtualSocket` has no descriptor, by which they are pooled | [`connector`] |
 //! | HTTP/2 in plain text reads 24 bytes first and hangs short HTTP/1.0 requests | not enabled |
 
-mod downstream;
+mod connector;
 mod failure;
 mod hop;
 mod listener;
 mod server;
 mod service;
+mod stream;
 mod tee;
 
 pub use listener::{BindError, Listeners};

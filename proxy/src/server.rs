@@ -9,15 +9,14 @@ use mirror::config::{Config, UpstreamAddress};
 use mirror::source::Tap;
 use mirror::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
-use pingora::proxy::{HttpProxy, http_proxy};
-use pingora::server::configuration::ServerConf;
 use pingora::services::listening::Service as ListeningService;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::downstream;
+use crate::connector;
 use crate::listener::{Listeners, nonblocking};
 use crate::service::{Metrics, Service};
+use crate::stream;
 
 /// How long accepting rests when the system has no descriptors or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,7 +28,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// one is: without this one, that is each request's time-out.
 const STANDING_TIMER: Duration = Duration::from_millis(500);
 
-type App = Arc<HttpProxy<Service>>;
+type App = Arc<connector::Proxy>;
 
 /// Why the proxy cannot start.
 #[derive(Debug)]
@@ -101,10 +100,10 @@ impl Proxy {
         for i in 0..count {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::System)?;
-            // The default conf's pool of 128 upstream connections is meant a thread, as here.
             let service = Service::new(&config.proxy, upstream, tap.clone(), metrics.clone());
-            let app: App = Arc::new(http_proxy(&Arc::new(ServerConf::default()), service));
-            threads.push(Thread::start(i, runtime, app, stopping.clone()).map_err(ProxyError::System)?);
+            threads.push(
+                Thread::start(i, runtime, connector::proxy(service), stopping.clone()).map_err(ProxyError::System)?,
+            );
         }
         let proxy = Proxy { threads, stop, connections };
         for listener in listeners.0 {
@@ -202,7 +201,7 @@ impl Thread {
 async fn serve(socket: TcpStream, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
     match nonblocking(socket) {
         Ok(socket) => {
-            downstream::serve(socket, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
+            stream::serve(socket, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
         }
         Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
     }

@@ -19,9 +19,10 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 
-use crate::downstream::Downstream;
+use crate::connector::PLAIN;
 use crate::failure::failure;
 use crate::hop;
+use crate::stream::Stream;
 use crate::tee::Tee;
 
 /// How often the upstream's name is looked up again.
@@ -74,6 +75,7 @@ impl Service {
         peer.options.connection_timeout = Some(config.connect_timeout.0);
         peer.options.read_timeout = Some(config.read_timeout.0);
         peer.options.write_timeout = Some(config.write_timeout.0);
+        peer.options.alpn = PLAIN.clone();
         peer.options.idle_timeout = Some(config.upstream_idle_timeout.0);
         Service {
             tap,
@@ -196,7 +198,7 @@ impl ProxyHttp for Service {
             session.set_keepalive(None);
         }
         if let (Some(date), Some(http1)) = (head.headers.get(DATE), session.as_downstream().as_http1())
-            && let Some(downstream) = http1.stream().as_any().downcast_ref::<Downstream>()
+            && let Some(downstream) = http1.stream().as_any().downcast_ref::<Stream>()
         {
             downstream.keep_date(date.as_bytes());
         }

@@ -15,7 +15,7 @@ use crate::outcome::{DropReason, FailReason};
 const MAX_HEAD: usize = 256 * 1024;
 
 /// How much is read at once: a usual answer whole.
-const READ: usize = 16 * 1024;
+const READ: usize = 32 * 1024;
 
 /// How much of an answer is kept.
 #[derive(Clone)]
