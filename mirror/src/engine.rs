@@ -25,6 +25,9 @@ const BUSY: Duration = Duration::from_micros(500);
 /// How long a busy engine rests. At 10,000 requests a second it is the time of three, which a copy's latency bears.
 const REST: Duration = Duration::from_micros(300);
 
+/// How nice the engine's threads are to all others, the proxy's and the application's among them (nice(2)): where CPU is short, copies wait.
+const NICE: i32 = 5;
+
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -67,6 +70,7 @@ impl Engine {
         let runtime = builder
             .worker_threads(threads)
             .thread_name("mirror-engine")
+            .on_thread_start(be_nice)
             .on_thread_park(rest_when_busy)
             .enable_all()
             .build()?;
@@ -88,6 +92,7 @@ impl Engine {
 
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
+            be_nice();
             runtime.block_on(async move {
                 let fanout = tokio::spawn(fanout.run(arriving, draining));
                 // A sink ends when its queue has, and the queues end with the fan-out.
@@ -134,6 +139,14 @@ impl Engine {
         let _ = self.shutdown.send(true);
         let _ = self.finished.recv_timeout(2 * SETTLE);
         false
+    }
+}
+
+/// Lowers this thread's claim to the CPU.
+fn be_nice() {
+    // SAFETY: a system call without pointers. On Linux "process" 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
+        tracing::debug!(error = %std::io::Error::last_os_error(), "the engine's threads stay as they are");
     }
 }
 
