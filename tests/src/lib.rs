@@ -24,6 +24,7 @@ mod process;
 pub mod recording;
 mod server;
 mod summary;
+mod terminal;
 pub mod upload;
 
 pub use address::{BlackHole, Refusing};
@@ -38,6 +39,7 @@ pub use process::{Exit, Mirror};
 pub use serde_json::{Value, json};
 pub use server::Server;
 pub use summary::{SinkSummary, Summary};
+pub use terminal::Terminal;
 
 /// How long anything is waited for before a test gives up. Far longer than anything takes, even on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(20);
