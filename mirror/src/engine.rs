@@ -17,7 +17,7 @@ use crate::source::Tap;
 use crate::telemetry::Telemetry;
 
 /// After the drain's limit, how long sinks have to settle what they hold: a recorder writes its last block in it.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// An engine that has had something to do twice within this is busy.
 const BUSY: Duration = Duration::from_micros(500);
