@@ -23,6 +23,7 @@ pub mod nginx;
 mod process;
 pub mod recording;
 mod server;
+mod slow_disk;
 mod summary;
 mod terminal;
 pub mod upload;
@@ -38,6 +39,7 @@ pub use process::{Exit, Mirror};
 /// For configurations, and for lines of the log.
 pub use serde_json::{Value, json};
 pub use server::Server;
+pub use slow_disk::SlowDisk;
 pub use summary::{SinkSummary, Summary};
 pub use terminal::Terminal;
 
