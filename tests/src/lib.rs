@@ -29,7 +29,7 @@ mod terminal;
 pub mod upload;
 
 pub use address::{BlackHole, Refusing};
-pub use command::{is_there, refusal, run_to_end};
+pub use command::{Unprivileged, is_there, refusal, run_to_end};
 pub use config::Config;
 pub use conn::Conn;
 pub use gate::Gate;
