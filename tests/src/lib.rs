@@ -19,6 +19,7 @@ mod conn;
 mod gate;
 mod message;
 mod metrics;
+mod names;
 pub mod nginx;
 mod process;
 pub mod recording;
@@ -35,6 +36,7 @@ pub use conn::Conn;
 pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
+pub use names::Names;
 pub use process::{Exit, Mirror};
 /// For configurations, and for lines of the log.
 pub use serde_json::{Value, json};
