@@ -14,10 +14,10 @@ use crate::queue::queue;
 use crate::recording::file::FileError;
 use crate::sink::{self, SinkSlot};
 use crate::source::Tap;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reading, Telemetry};
 
 /// After the drain's limit, how long sinks have to settle what they hold: a recorder writes its last block in it.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// An engine that has had something to do twice within this is busy.
 const BUSY: Duration = Duration::from_micros(500);
@@ -83,8 +83,8 @@ impl Engine {
             queues.push(sender);
             slots.push(plan.slot);
         }
-        observe(telemetry, &budget, &slots, &queues);
         let sinks: Arc<[SinkSlot]> = slots.into();
+        observe(telemetry, &budget, &sinks, &queues);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
         let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), metrics).map_err(std::io::Error::other)?;
@@ -165,52 +165,31 @@ fn rest_when_busy() {
     }
 }
 
-fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, slots: &[SinkSlot], queues: &[crate::queue::Queue]) {
-    let reading = |read: fn(&Budget) -> usize| {
+fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, sinks: &Arc<[SinkSlot]>, queues: &[crate::queue::Queue]) {
+    let of_budget = |name: &str, help: &str, read: fn(&Budget) -> usize| {
         let budget = budget.clone();
-        Box::new(move || read(&budget) as u64)
+        telemetry.gauge(name, help, Box::new(move || read(&budget) as u64));
     };
-    telemetry.gauge("mirror_memory_used_bytes", "Bytes of exchanges held now.", reading(Budget::used));
-    telemetry.gauge("mirror_memory_peak_bytes", "The most bytes of exchanges held so far.", reading(Budget::peak));
-    telemetry.gauge("mirror_memory_limit_bytes", "The byte budget (limits.memory).", reading(Budget::limit));
-    let of_sinks = |read: fn(&SinkSlot, &crate::queue::Queue) -> crate::telemetry::Reading| {
-        slots.iter().zip(queues).map(|(slot, queue)| (slot.name.clone(), read(slot, queue))).collect()
+    of_budget("mirror_memory_used_bytes", "Bytes of exchanges held now.", Budget::used);
+    of_budget("mirror_memory_peak_bytes", "The most bytes of exchanges held so far.", Budget::peak);
+    of_budget("mirror_memory_limit_bytes", "The byte budget (limits.memory).", Budget::limit);
+    let waiting = sinks.iter().zip(queues).map(|(sink, queue)| (sink.name.clone(), Box::new(queue.gauge()) as Reading));
+    telemetry.gauges("mirror_sink_queue_length", "Copies that wait.", "sink", waiting.collect());
+    let of_sinks = |name: &str, help: &str, read: fn(&SinkSlot) -> u64| {
+        let reading = |(i, sink): (usize, &SinkSlot)| {
+            let sinks = sinks.clone();
+            (sink.name.clone(), Box::new(move || read(&sinks[i])) as Reading)
+        };
+        telemetry.gauges(name, help, "sink", sinks.iter().enumerate().map(reading).collect());
     };
-    telemetry.gauges("mirror_sink_queue_length", "Copies that wait.", "sink", of_sinks(|_, q| Box::new(q.gauge())));
-    telemetry.gauges(
-        "mirror_sink_queue_limit",
-        "Copies that may wait.",
-        "sink",
-        of_sinks(|slot, _| {
-            let limit = slot.queue as u64;
-            Box::new(move || limit)
-        }),
-    );
-    telemetry.gauges(
-        "mirror_sink_held_bytes",
-        "Bytes of bodies that the sink holds back.",
-        "sink",
-        of_sinks(|slot, _| {
-            let share = slot.share.clone();
-            Box::new(move || share.held() as u64)
-        }),
-    );
-    telemetry.gauges(
+    of_sinks("mirror_sink_queue_limit", "Copies that may wait.", |sink| sink.queue as u64);
+    of_sinks("mirror_sink_held_bytes", "Bytes of bodies that the sink holds back.", |sink| sink.share.held() as u64);
+    of_sinks(
         "mirror_sink_held_limit_bytes",
         "Bytes of bodies that the sink may hold back: its share of the byte budget.",
-        "sink",
-        of_sinks(|slot, _| {
-            let limit = slot.share.limit() as u64;
-            Box::new(move || limit)
-        }),
+        |sink| sink.share.limit() as u64,
     );
-    telemetry.gauges(
-        "mirror_sink_in_flight",
-        "Exchanges offered whose account is not settled.",
-        "sink",
-        of_sinks(|slot, _| {
-            let metrics = slot.metrics.clone();
-            Box::new(move || metrics.in_flight())
-        }),
-    );
+    of_sinks("mirror_sink_in_flight", "Exchanges offered whose account is not settled.", |sink| {
+        sink.metrics.in_flight()
+    });
 }

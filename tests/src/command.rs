@@ -1,7 +1,9 @@
 //! The built binary as a command that ends by itself.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::WITHIN;
@@ -13,10 +15,16 @@ use crate::process::binary;
 /// When it does not end.
 #[track_caller]
 pub fn run_to_end(folder: &Path, arguments: &[&str]) -> Output {
+    run_as(&[], &binary(), folder, arguments)
+}
+
+/// The same by way of another command, which is given the program and its arguments.
+fn run_as(by: &[&str], program: &Path, folder: &Path, arguments: &[&str]) -> Output {
     // `timeout` is everywhere that a shell is, and ends what serves instead of refusing.
     Command::new("timeout")
         .arg(WITHIN.as_secs().to_string())
-        .arg(binary())
+        .args(by)
+        .arg(program)
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -30,11 +38,57 @@ pub fn run_to_end(folder: &Path, arguments: &[&str]) -> Output {
 /// When it does not refuse it.
 #[track_caller]
 pub fn refusal(folder: &Path, arguments: &[&str]) -> String {
-    let output = run_to_end(folder, arguments);
+    refused(&run_to_end(folder, arguments), arguments)
+}
+
+#[track_caller]
+fn refused(output: &Output, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{arguments:?} is refused: {said}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
     said
+}
+
+/// The binary as run by someone to whom the permissions of files apply: they do not to root.
+pub struct Unprivileged {
+    by: &'static [&'static str],
+    program: PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Unprivileged {
+    /// Ourselves, or where we are root, nobody. None where root may not become another, which is then said.
+    ///
+    /// # Panics
+    /// When the binary cannot be copied to where nobody may run it.
+    pub fn find() -> Option<Unprivileged> {
+        // SAFETY: a system call that only gives a number.
+        if unsafe { libc::geteuid() } != 0 {
+            return Some(Unprivileged { by: &[], program: binary(), _folder: None });
+        }
+        let by = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        if !is_there(by[0], &[&by[1..], &["true"]].concat()) {
+            return None;
+        }
+        // Where it was built may be closed to others.
+        let folder = tempfile::tempdir().expect("a folder of our own");
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("a folder of our own");
+        let program = folder.path().join("mirror");
+        // By another process: what one of ours has open for writing, a fork of another test's may hold a moment longer, and then
+        // it cannot be run.
+        let copied = Command::new("install").arg("--mode=755").arg(binary()).arg(&program).status();
+        assert!(copied.expect("coreutils").success(), "the binary cannot be copied");
+        Some(Unprivileged { by, program, _folder: Some(folder) })
+    }
+
+    /// As [`refusal`].
+    ///
+    /// # Panics
+    /// When it does not refuse it.
+    #[track_caller]
+    pub fn refusal(&self, folder: &Path, arguments: &[&str]) -> String {
+        refused(&run_as(self.by, &self.program, folder, arguments), arguments)
+    }
 }
 
 /// Whether a program is there to test with; where it is not, the test says that it is skipped.

@@ -19,25 +19,31 @@ mod conn;
 mod gate;
 mod message;
 mod metrics;
+mod names;
 pub mod nginx;
 mod process;
 pub mod recording;
 mod server;
+mod slow_disk;
 mod summary;
+mod terminal;
 pub mod upload;
 
 pub use address::{BlackHole, Refusing};
-pub use command::{is_there, refusal, run_to_end};
+pub use command::{Unprivileged, is_there, refusal, run_to_end};
 pub use config::Config;
 pub use conn::Conn;
 pub use gate::Gate;
 pub use message::Message;
 pub use metrics::Metrics;
+pub use names::Names;
 pub use process::{Exit, Mirror};
 /// For configurations, and for lines of the log.
 pub use serde_json::{Value, json};
 pub use server::Server;
+pub use slow_disk::SlowDisk;
 pub use summary::{SinkSummary, Summary};
+pub use terminal::Terminal;
 
 /// How long anything is waited for before a test gives up. Far longer than anything takes, even on a busy machine.
 pub const WITHIN: Duration = Duration::from_secs(20);

@@ -1,8 +1,8 @@
 //! The built binary as a process: started, scraped, told to end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,15 +15,18 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::server::Server;
 use crate::summary::Summary;
+use crate::terminal::Terminal;
 use crate::{WITHIN, wait_for};
+
+type Written = Arc<Mutex<Vec<u8>>>;
 
 /// A running `mirror`; killed when it is dropped.
 pub struct Mirror {
     child: Child,
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
-    stdout: Arc<Mutex<String>>,
-    stderr: Arc<Mutex<String>>,
+    stdout: Written,
+    stderr: Written,
     readers: Vec<std::thread::JoinHandle<()>>,
     // The configuration lives in it.
     _folder: tempfile::TempDir,
@@ -67,11 +70,13 @@ pub(crate) fn binary() -> PathBuf {
     built
 }
 
-/// How a configuration file is run.
-fn run(binary: &Path, file: &Path) -> Command {
-    let mut command = Command::new(binary);
-    command.arg("run").arg(file);
-    command
+/// How a configuration is run, and the folder that it is in as a file.
+fn run(config: &Config, mut program: Command) -> (Command, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let file = folder.path().join("mirror.yaml");
+    std::fs::write(&file, config.text()).expect("a file of our own");
+    program.arg("run").arg(file);
+    (program, folder)
 }
 
 impl Mirror {
@@ -81,10 +86,8 @@ impl Mirror {
     /// When it ends instead; with what it said.
     #[track_caller]
     pub fn start(config: Config) -> Mirror {
-        let folder = tempfile::tempdir().expect("a folder of our own");
-        let file = folder.path().join("mirror.yaml");
-        std::fs::write(&file, config.text()).expect("a file of our own");
-        Mirror::launch(run(&binary(), &file), folder)
+        let (command, folder) = run(&config, Command::new(binary()));
+        Mirror::launch(command, folder)
     }
 
     /// Starts it from a file by way of a line of shell, which ends in `exec "$@"`: for what a process inherits.
@@ -93,12 +96,24 @@ impl Mirror {
     /// When it ends instead; with what it said.
     #[track_caller]
     pub fn start_through(shell: &str, config: &Config) -> Mirror {
-        let folder = tempfile::tempdir().expect("a folder of our own");
-        let file = folder.path().join("mirror.yaml");
-        std::fs::write(&file, config.text()).expect("a file of our own");
         let mut command = Command::new("sh");
-        command.args(["-c", shell, "sh"]).arg(binary()).arg("run").arg(file);
+        command.args(["-c", shell, "sh"]).arg(binary());
+        let (command, folder) = run(config, command);
         Mirror::launch(command, folder)
+    }
+
+    /// Starts it from a file on a terminal that is so wide, with stdout and stderr. What it writes is in [`Mirror::stderr`].
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn start_on_terminal(columns: u16, config: &Config) -> (Mirror, Terminal) {
+        let (terminal, ends) = Terminal::open(columns);
+        let (mut command, folder) = run(config, Command::new(binary()));
+        command.stdout(ends.stdout).stderr(ends.stderr);
+        let stderr = terminal.written().clone();
+        let readers = vec![collect(ends.read, &stderr)];
+        (Mirror::spawn(command, folder, |_| (Arc::default(), stderr, readers)), terminal)
     }
 
     /// Starts it between clients and an upstream, with one target that is called `target`.
@@ -120,13 +135,28 @@ impl Mirror {
 
     #[track_caller]
     fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
-        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Mirror::spawn(command, folder, |child| {
+            let (stdout, stderr) = (Arc::default(), Arc::default());
+            let readers = vec![
+                collect(child.stdout.take().expect("a pipe"), &stdout),
+                collect(child.stderr.take().expect("a pipe"), &stderr),
+            ];
+            (stdout, stderr, readers)
+        })
+    }
+
+    #[track_caller]
+    fn spawn(
+        mut command: Command,
+        folder: tempfile::TempDir,
+        collect: impl FnOnce(&mut Child) -> (Written, Written, Vec<std::thread::JoinHandle<()>>),
+    ) -> Mirror {
+        command.current_dir(folder.path()).stdin(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let (stdout, stderr) = (Arc::default(), Arc::default());
-        let readers = vec![
-            collect(child.stdout.take().expect("a pipe"), &stdout),
-            collect(child.stderr.take().expect("a pipe"), &stderr),
-        ];
+        // It holds a terminal's other end, which would not come to its end.
+        drop(command);
+        let (stdout, stderr, readers) = collect(&mut child);
         let mut mirror = Mirror { child, listen: Vec::new(), admin: None, stdout, stderr, readers, _folder: folder };
         // The admin endpoint is served last, and with it all is ready: what is read of the log after it tells all addresses.
         wait_for("the addresses in the log", WITHIN, || {
@@ -226,12 +256,12 @@ impl Mirror {
 
     /// The log so far.
     pub fn stderr(&self) -> String {
-        self.stderr.lock().expect("no panic while it is held").clone()
+        text(&self.stderr)
     }
 
     /// What was printed so far.
     pub fn stdout(&self) -> String {
-        self.stdout.lock().expect("no panic while it is held").clone()
+        text(&self.stdout)
     }
 
     /// The log's lines so far that are JSON objects.
@@ -247,10 +277,16 @@ impl Mirror {
         })
     }
 
+    /// The addresses in the log's lines with this message, in JSON or for people.
     fn told(&self, message: &str) -> Vec<SocketAddr> {
         let lines = self.log();
-        let told = lines.iter().filter(|line| line["message"] == message);
-        told.filter_map(|line| line["address"].as_str()?.parse().ok()).collect()
+        let json = lines.iter().filter(|line| line["message"] == message);
+        let json = json.filter_map(|line| line["address"].as_str()?.parse().ok());
+        let (people, start) = (plain(&self.stderr()), format!(" {message} address="));
+        // Of a line that is not whole yet, neither is the address.
+        let whole = people.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let people = whole.filter_map(|line| line.split_once(&start)?.1.split_whitespace().next()?.parse().ok());
+        json.chain(people).collect()
     }
 
     /// The process's number.
@@ -329,14 +365,25 @@ fn log_lines(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+/// Without the control sequences that give colours to a terminal.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.split_once(|char: char| char.is_ascii_alphabetic()).map_or("", |(_, rest)| rest));
+    std::iter::once(first).chain(rest).collect()
+}
+
+fn text(written: &Written) -> String {
+    String::from_utf8_lossy(&written.lock().expect("no panic while it is held")).into_owned()
+}
+
+fn collect(mut from: impl Read + Send + 'static, into: &Written) -> std::thread::JoinHandle<()> {
     let into = into.clone();
     std::thread::spawn(move || {
-        let mut pipe = BufReader::new(pipe);
-        let mut line = Vec::new();
-        while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            into.lock().expect("no panic while it is held").push_str(&String::from_utf8_lossy(&line));
-            line.clear();
+        let mut bytes = [0; 4096];
+        // A terminal whose other end is closed gives an error, a pipe nothing.
+        while let Ok(read @ 1..) = from.read(&mut bytes) {
+            into.lock().expect("no panic while it is held").extend_from_slice(&bytes[..read]);
         }
     })
 }

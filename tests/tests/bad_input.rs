@@ -1,10 +1,12 @@
 //! Bad input is refused: one message with every fault, its place, its value and what was expected; exit code 2; nothing bound,
 //! nothing overwritten.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mirror_tests::{Config, Mirror, Server, refusal, run_to_end};
+use mirror_tests::{Config, Mirror, Server, Unprivileged, refusal, run_to_end};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder of our own")
@@ -250,6 +252,46 @@ fn paths_that_cannot_be_recorded_to() {
         assert!(said.starts_with("mirror: 1 fault\n") && said.contains(told), "{path}: {said}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "nothing was created");
+}
+
+#[test]
+fn paths_that_one_may_not_record_to() {
+    let Some(unprivileged) = Unprivileged::find() else { return };
+    let folder = folder();
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(folder.path().join(name), Permissions::from_mode(mode)).expect("a file of our own");
+    };
+    for name in ["read-only", "closed"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    for name in ["theirs.avro", "read-only/open.avro"] {
+        std::fs::write(folder.path().join(name), "").expect("a file");
+    }
+    for (name, mode) in
+        [("theirs.avro", 0o444), ("read-only/open.avro", 0o666), ("read-only", 0o555), ("closed", 0), ("", 0o755)]
+    {
+        set(name, mode);
+    }
+    for (path, place, expected) in [
+        ("read-only/traffic.avro", "--record", "a path in a directory that can be written to (read-only: "),
+        ("read-only/traffic-%Y.avro", "--record", "a path in a directory that can be written to (read-only: "),
+        ("closed/traffic.avro", "--record", "a path in a directory that can be written to (closed: "),
+        ("theirs.avro", "--record", "a file that can be appended to ("),
+        // It could be appended to, but none could be begun beside it.
+        ("read-only/open.avro", "record", "a path that can be recorded to (read-only/open.avro: "),
+    ] {
+        let arguments = ["--listen=127.0.0.1:0", "--upstream=127.0.0.1:1", "--admin=127.0.0.1:0"];
+        let record = ["--record", path, "--rotate-size=1MiB"];
+        let said = unprivileged.refusal(folder.path(), &[&arguments[..], &record].concat());
+        assert_only(&said, place, path, expected);
+        assert!(said.contains("Permission denied"), "{said}");
+        assert!(!said.contains("listening"), "nothing is bound: {said}");
+    }
+    // So that they can be looked into, and removed.
+    for (name, files) in [("closed", 0), ("read-only", 1)] {
+        set(name, 0o700);
+        assert_eq!(std::fs::read_dir(folder.path().join(name)).expect("a folder").count(), files, "none was created");
+    }
 }
 
 /// Files that are there already and are no recordings of ours, or not any more.

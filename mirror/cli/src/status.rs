@@ -11,6 +11,7 @@ use mirror::engine::Engine;
 use mirror::outcome::{DropReason, FailReason, SkipReason};
 use mirror::sink::SinkSlot;
 use mirror::telemetry::SinkMetrics;
+use terminal_size::{Width, terminal_size_of};
 
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Back to the line's start, and the line away.
 pub(crate) const CLEAR: &str = "\r\x1b[2K";
 
-/// Whether the line is on the terminal now: who writes a log line clears it first.
+/// Whether the line is on the terminal now: who writes a log line clears it first. Changed by who holds the lock of stderr.
 pub(crate) static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// The live line on stderr, where that is a terminal.
@@ -42,26 +43,51 @@ impl StatusLine {
             let (seen, now) = (self.sums.seen(), Instant::now());
             let rate = (seen - before) as f64 / (now - at).as_secs_f64();
             (before, at) = (seen, now);
-            let totals = self.sums.summary().totals();
+            let line = self.line(rate, seen);
+            // Held while it is written, so that a line of the log comes before it or after it.
+            let mut stderr = std::io::stderr().lock();
             SHOWN.store(true, Relaxed);
-            let _ = write!(
-                std::io::stderr(),
-                "{CLEAR}{rate:.0}/s · {seen} seen · {} mirrored · {} dropped · {} failed · {} in flight · {} held",
-                totals.delivered,
-                totals.dropped,
-                totals.failed,
-                totals.in_flight,
-                bytes(self.sums.budget.used()),
-            );
+            let _ = stderr.write_all(line.as_bytes());
         }
+    }
+
+    fn line(&self, rate: f64, seen: u64) -> String {
+        let totals = self.sums.summary().totals();
+        let parts = [
+            format!("{rate:.0}/s"),
+            format!("{seen} seen"),
+            format!("{} mirrored", totals.delivered),
+            format!("{} dropped", totals.dropped),
+            format!("{} failed", totals.failed),
+            format!("{} in flight", totals.in_flight),
+            format!("{} held", bytes(self.sums.budget.used())),
+        ];
+        let columns = terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(Width(columns), _)| columns.into());
+        format!("{CLEAR}{}", joined(&parts, columns))
     }
 
     /// Takes the line away.
     pub(crate) fn clear(&self) {
+        let mut stderr = std::io::stderr().lock();
         if SHOWN.swap(false, Relaxed) {
-            let _ = write!(std::io::stderr(), "{CLEAR}");
+            let _ = stderr.write_all(CLEAR.as_bytes());
         }
     }
+}
+
+/// As many of the first parts as a row has room for: of a line that wraps, [`CLEAR`] would take the last row only.
+fn joined(parts: &[String], columns: usize) -> String {
+    let mut line = String::new();
+    for part in parts {
+        let between = if line.is_empty() { "" } else { " · " };
+        // Some terminals wrap already when a row is full.
+        if line.chars().count() + between.chars().count() + part.len() >= columns {
+            break;
+        }
+        line.push_str(between);
+        line.push_str(part);
+    }
+    line
 }
 
 fn bytes(n: usize) -> String {

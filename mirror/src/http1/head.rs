@@ -142,17 +142,10 @@ impl RequestHead {
     /// # Errors
     /// When it is not one whole head, or has more than [`MAX_HEADERS`] headers.
     pub fn parse(wire: &Bytes) -> Result<RequestHead, HeadError> {
-        let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
-        match Self::parse_with(wire, &mut few) {
-            Err(HeadError::TooManyHeaders) => Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]),
-            done => done,
-        }
+        with_room(wire, Self::parse_with)
     }
 
-    fn parse_with<'b>(
-        wire: &'b Bytes,
-        table: &mut [MaybeUninit<httparse::Header<'b>>],
-    ) -> Result<RequestHead, HeadError> {
+    fn parse_with<'b>(wire: &'b Bytes, table: &mut Table<'b>) -> Result<RequestHead, HeadError> {
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(wire, table)? {
             httparse::Status::Partial => Err(HeadError::Incomplete),
@@ -178,17 +171,10 @@ impl ResponseHead {
     /// # Errors
     /// When it cannot become a head, or has more than [`MAX_HEADERS`] headers.
     pub fn parse(wire: &Bytes) -> Result<Option<(ResponseHead, usize)>, HeadError> {
-        let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
-        match Self::parse_with(wire, &mut few) {
-            Err(HeadError::TooManyHeaders) => Self::parse_with(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]),
-            done => done,
-        }
+        with_room(wire, Self::parse_with)
     }
 
-    fn parse_with<'b>(
-        wire: &'b Bytes,
-        table: &mut [MaybeUninit<httparse::Header<'b>>],
-    ) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+    fn parse_with<'b>(wire: &'b Bytes, table: &mut Table<'b>) -> Result<Option<(ResponseHead, usize)>, HeadError> {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut parsed, wire, table)? {
@@ -208,6 +194,21 @@ impl ResponseHead {
     /// The version as on the wire.
     pub fn version(&self) -> &'static str {
         version(self.minor)
+    }
+}
+
+/// The parser's own, of lines that it has found.
+type Table<'b> = [MaybeUninit<httparse::Header<'b>>];
+
+/// Parses with a small table, and with the largest where that one is too small.
+fn with_room<'b, T>(
+    wire: &'b Bytes,
+    parse: impl Fn(&'b Bytes, &mut Table<'b>) -> Result<T, HeadError>,
+) -> Result<T, HeadError> {
+    let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    match parse(wire, &mut few) {
+        Err(HeadError::TooManyHeaders) => parse(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]),
+        done => done,
     }
 }
 

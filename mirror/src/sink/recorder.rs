@@ -124,7 +124,7 @@ impl Sink for Recorder {
         collecting.shutdown().await;
         recorder.flush();
         if let Some(recorder) = Arc::into_inner(recorder) {
-            recorder.disk.close().await;
+            recorder.disk.close(shutdown).await;
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The thread that writes blocks, and the bounded queue before it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SendError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::batch::Full;
-use crate::budget::Share;
+use crate::budget::{Charge, Share};
 use crate::config::RecordConfig;
+use crate::engine::SETTLE;
+use crate::exchange::Account;
 use crate::outcome::{DropReason, FailReason};
+use crate::recording::avro::Block;
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
+use crate::sink::Shutdown;
 use crate::telemetry::{Counter, Telemetry};
 
 /// Errors of the disk are logged once in so long.
@@ -25,10 +30,27 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
     }
 }
 
+/// The accounts of the blocks that were handed to the thread, in the blocks' order. They are not in its hands, as they have to be
+/// settled also where it never comes back from a write.
+#[derive(Clone, Default)]
+struct Unsettled(Arc<Mutex<VecDeque<Vec<Account>>>>);
+
+impl Unsettled {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Account>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Those of the oldest block; none once they were given up.
+    fn next(&self) -> Vec<Account> {
+        self.lock().pop_front().unwrap_or_default()
+    }
+}
+
 /// The writing end of the queue.
 pub(super) struct Disk {
     // Unbounded in number: what bounds it is its bytes.
-    queue: Sender<Full>,
+    queue: Sender<(Block, Vec<Charge>)>,
+    unsettled: Unsettled,
     waiting: Arc<AtomicUsize>,
     most: usize,
     share: Arc<Share>,
@@ -50,11 +72,13 @@ impl Disk {
             tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
         }
         let (queue, full) = channel();
+        let unsettled = Unsettled::default();
         let waiting = Arc::new(AtomicUsize::new(0));
         let (end, ended) = tokio::sync::oneshot::channel();
         let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
         let writer = Writer {
             file,
+            unsettled: unsettled.clone(),
             share: share.clone(),
             waiting: waiting.clone(),
             records: counter("mirror_record_records_total", "Records written."),
@@ -81,36 +105,48 @@ impl Disk {
             "Bytes of finished blocks that may wait for the disk (record.disk_queue).",
             Box::new(move || most as u64),
         );
-        Ok(Disk { queue, waiting, most, share: share.clone(), ended })
+        Ok(Disk { queue, unsettled, waiting, most, share: share.clone(), ended })
     }
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
     pub(super) fn write(&self, full: Full) {
-        let bytes = full.block.len();
+        let Full { block, mut accounts, charges } = full;
+        let bytes = block.len();
         let waiting = self.waiting.fetch_add(bytes, Relaxed);
         // A single block larger than the queue may pass an idle disk: it is no slower for it.
-        let fits = self.share.add(bytes) && (waiting == 0 || waiting + bytes <= self.most);
-        let refused = match fits {
-            true => match self.queue.send(full) {
-                Ok(()) => return,
-                Err(SendError(full)) => full,
-            },
-            false => full,
-        };
+        if self.share.add(bytes) && (waiting == 0 || waiting + bytes <= self.most) {
+            let mut unsettled = self.unsettled.lock();
+            unsettled.push_back(accounts);
+            if self.queue.send((block, charges)).is_ok() {
+                return;
+            }
+            accounts = unsettled.pop_back().unwrap_or_default();
+        }
         self.waiting.fetch_sub(bytes, Relaxed);
         self.share.sub(bytes);
-        refused.accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
+        accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
     }
 
-    /// Waits until all that was handed over is written.
-    pub(super) async fn close(self) {
+    /// Waits until all that was handed over is written. After a shutdown the disk has [`SETTLE`] for it, and what it has not written
+    /// then is dropped: a disk that hangs may do so for ever.
+    pub(super) async fn close(self, mut shutdown: Shutdown) {
         drop(self.queue);
-        let _ = self.ended.await;
+        let too_late = async {
+            let _ = shutdown.wait_for(|now| *now).await;
+            tokio::time::sleep(SETTLE).await;
+        };
+        tokio::select! {
+            _ = self.ended => {}
+            () = too_late => tracing::warn!("the disk has not taken the last records: they are dropped"),
+        }
+        let late = std::mem::take(&mut *self.unsettled.lock());
+        late.into_iter().flatten().for_each(|account| account.dropped(DropReason::Shutdown));
     }
 }
 
 struct Writer {
     file: RecordingFile,
+    unsettled: Unsettled,
     share: Arc<Share>,
     waiting: Arc<AtomicUsize>,
     records: Counter,
@@ -120,8 +156,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, full: &Receiver<Full>) {
-        while let Ok(Full { block, accounts, charges }) = full.recv() {
+    fn run(mut self, full: &Receiver<(Block, Vec<Charge>)>) {
+        while let Ok((block, charges)) = full.recv() {
             match self.file.write_block(&block) {
                 Ok(()) => {
                     self.records.inc_by(block.count());
@@ -130,7 +166,7 @@ impl Writer {
                     if self.complained.take().is_some() {
                         tracing::info!("the recording is written again");
                     }
-                    accounts.into_iter().for_each(|account| account.delivered(None));
+                    self.unsettled.next().into_iter().for_each(|account| account.delivered(None));
                 }
                 Err(error) => {
                     self.complain(&error, block.count());
@@ -138,7 +174,7 @@ impl Writer {
                         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
                         _ => FailReason::Disk,
                     };
-                    accounts.into_iter().for_each(|account| account.failed(reason));
+                    self.unsettled.next().into_iter().for_each(|account| account.failed(reason));
                 }
             }
             drop(charges);
