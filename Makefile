@@ -42,4 +42,4 @@ setup: ## Installs what the tests run against
 # The allocator and zstd are C: a build needs a compiler, which a machine with only a Rust toolchain may lack.
 .PHONY: compiler
 compiler:
-	@command -v cc >/dev/null || tests/setup.sh
+	@command -v cc >/dev/null && command -v cmake >/dev/null || tests/setup.sh
