@@ -1,0 +1,1 @@
+//! From packets to TCP segments: link layers, tunnels, IP and its fragments.
