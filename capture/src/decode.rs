@@ -173,7 +173,8 @@ impl Decoder {
         Decoder { fragments: Fragments::new(limits), wholes: Default::default(), vxlan_ports: Vec::new() }
     }
 
-    /// Reads VXLAN on these UDP ports too, beside 4789 (RFC 7348) and 8472 (Linux before it was assigned).
+    /// Reads VXLAN on these UDP ports too, beside 4789 (RFC 7348), 4790 (its generic extension) and 8472 (Linux before they were
+    /// assigned).
     #[must_use]
     pub fn with_vxlan_ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.vxlan_ports.extend(ports);

@@ -22,8 +22,11 @@ fn corpus() -> Option<PathBuf> {
     None
 }
 
+/// A packet's time, link type, bytes, and length on the wire.
+type Saved = (Duration, LinkType, Vec<u8>, u32);
+
 /// The captures, sorted, with their packets.
-fn captures(folder: &Path) -> Vec<(String, Vec<(Duration, LinkType, Vec<u8>, u32)>)> {
+fn captures(folder: &Path) -> Vec<(String, Vec<Saved>)> {
     let mut names = std::fs::read_dir(folder.join("pcaps"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -85,7 +88,7 @@ fn the_ends_of_every_message_are_seen() {
             }
         }
         let missed = expected.difference(&seen).collect::<Vec<_>>();
-        println!(
+        eprintln!(
             "{name}: {frames} frames, {segments} segments, {others} others, {fragments} fragments, unreadable {unreadable:?}"
         );
         if frames != packets.len() || !missed.is_empty() {

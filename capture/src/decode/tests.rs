@@ -288,7 +288,7 @@ fn unfinished_datagrams_are_bounded_in_number_bytes_and_time() {
     assert_eq!(decoder.fragments.held().0, 3);
     // The oldest made room; the next one is there.
     let whole = format!("{ENDS} ack 9 76 bytes");
-    assert_eq!(transcript(decoder, 0, &last(1)), [whole.clone()]);
+    assert_eq!(transcript(decoder, 0, &last(1)), [&*whole]);
     assert_eq!(transcript(decoder, 0, &last(0)), ["fragment"]);
     // After half a minute all are forgotten; a clock that goes back forgets nothing.
     transcript(decoder, 31_000, &first(7));

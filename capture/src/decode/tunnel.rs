@@ -11,6 +11,7 @@ mod port {
     pub(super) const TEREDO: u16 = 3544;
     pub(super) const GRE: u16 = 4754;
     pub(super) const VXLAN: u16 = 4789;
+    pub(super) const VXLAN_GPE: u16 = 4790;
     pub(super) const GENEVE: u16 = 6081;
     /// VXLAN on Linux, unless it is told otherwise.
     pub(super) const VXLAN_LINUX: u16 = 8472;
@@ -20,7 +21,7 @@ mod port {
 pub(super) fn udp(cursor: &mut Cursor<'_>, vxlan_ports: &[u16]) -> Read {
     let header = UdpHeaderSlice::from_slice(cursor.data()).map_err(|_| cursor.short())?;
     let layer = match (header.source_port(), header.destination_port()) {
-        (_, port::VXLAN | port::VXLAN_LINUX) => Layer::Vxlan,
+        (_, port::VXLAN | port::VXLAN_GPE | port::VXLAN_LINUX) => Layer::Vxlan,
         (_, port::GENEVE) => Layer::Geneve,
         (_, port::GRE) => Layer::Gre,
         // Only one end is a server; to the others the client's port is known by no number.
@@ -38,13 +39,23 @@ pub(super) fn udp(cursor: &mut Cursor<'_>, vxlan_ports: &[u16]) -> Read {
     Ok(layer)
 }
 
-/// VXLAN (RFC 7348): flags, of which one is always set, and a network's number.
+/// VXLAN (RFC 7348): flags, of which one is always set, and a network's number. Its generic extension (draft-ietf-nvo3-vxlan-gpe) sets a
+/// flag more, which else is zero, and says what follows.
 pub(super) fn vxlan(cursor: &mut Cursor<'_>) -> Read {
     const VALID: u8 = 0x08;
-    match cursor.take::<8>()?[0] & VALID {
-        0 => Ok(Layer::Other),
-        _ => Ok(Layer::Ethernet),
+    const EXTENDED: u8 = 0x04;
+    let &[flags, _, _, next, ..] = cursor.take::<8>()?;
+    if flags & VALID == 0 {
+        return Ok(Layer::Other);
     }
+    Ok(match next {
+        _ if flags & EXTENDED == 0 => Layer::Ethernet,
+        1 => Layer::Ipv4,
+        2 => Layer::Ipv6,
+        3 => Layer::Ethernet,
+        5 => Layer::Mpls,
+        _ => Layer::Other,
+    })
 }
 
 /// Geneve (RFC 8926): options of given length, and an EtherType.

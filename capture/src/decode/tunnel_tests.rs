@@ -14,15 +14,26 @@ fn vxlan_on_its_ports_and_on_those_given() {
     let inner = vxlan(&ethernet(0x0800, &tcp4()));
     assert_eq!(decode(RAW, &udp(50_000, 4789, &inner)), TCP4);
     assert_eq!(decode(RAW, &udp(50_000, 8472, &inner)), TCP4);
-    assert_eq!(decode(RAW, &udp(50_000, 4790, &inner)), "other");
-    let mut decoder = Decoder::new(Limits::default()).with_vxlan_ports([4790]);
-    let packet = udp(50_000, 4790, &inner);
+    assert_eq!(decode(RAW, &udp(50_000, 5000, &inner)), "other");
+    let mut decoder = Decoder::new(Limits::default()).with_vxlan_ports([5000]);
+    let packet = udp(50_000, 5000, &inner);
     assert_eq!(say(&mut decoder, RAW, 0, &packet, packet.len()), TCP4);
     // A port is only a guess: what is not VXLAN, or does not parse, is something else.
     assert_eq!(decode(RAW, &udp(50_000, 4789, &ethernet(0x0800, &tcp4()))), "other");
     assert_eq!(decode(RAW, &udp(50_000, 4789, b"hello")), "other");
     assert_eq!(decode(RAW, &udp(50_000, 4789, &vxlan(&ethernet(0x0800, &tcp6())))), "other");
     assert_eq!(decode(RAW, &udp(50_000, 53, &inner)), "other");
+}
+
+#[test]
+fn vxlan_that_says_what_follows() {
+    let extended =
+        |next: u8, inner: &[u8]| decode(RAW, &udp(50_000, 4790, &[&[0x0C, 0, 0, next, 0, 0, 42, 0], inner].concat()));
+    assert_eq!(extended(1, &tcp4()), TCP4);
+    assert_eq!(extended(2, &tcp6()), TCP6);
+    assert_eq!(extended(3, &ethernet(0x0800, &tcp4())), TCP4);
+    assert_eq!(extended(5, &[&[0, 1, 1, 64][..], &tcp4()].concat()), TCP4);
+    assert_eq!(extended(4, &tcp4()), "other");
 }
 
 #[test]
