@@ -202,6 +202,7 @@ impl Decoder {
             return Decoded::Unreadable(Unreadable::LinkType);
         };
         let mut cursor = Cursor::new(packet.data, packet.length);
+        let cut = !cursor.whole();
         let mut wholes = self.wholes.as_mut_slice();
         for _ in 0..MAX_LAYERS {
             let read = match layer {
@@ -228,6 +229,8 @@ impl Decoder {
             };
             match read {
                 Ok(next) => layer = next,
+                // Whether a guess was wrong cannot be told where the capture was cut; silence would hide a snapshot length too short.
+                Err(Unreadable::Cut) if cut => return Decoded::Unreadable(Unreadable::Cut),
                 Err(_) if cursor.guessed => return Decoded::Other,
                 Err(why) => return Decoded::Unreadable(why),
             }

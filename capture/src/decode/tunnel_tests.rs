@@ -26,6 +26,16 @@ fn vxlan_on_its_ports_and_on_those_given() {
 }
 
 #[test]
+fn a_tunnel_that_the_capture_cut_is_told_as_cut() {
+    let packet = udp(50_000, 4789, &vxlan(&ethernet(0x0800, &tcp4())));
+    let said = |captured: usize, wire| say(&mut Decoder::new(Limits::default()), RAW, 0, &packet[..captured], wire);
+    assert_eq!(said(85, packet.len()), "unreadable: cut");
+    assert_eq!(said(91, packet.len()), TCP4.replace(" 'GET /'", " 'G' 4 missing"));
+    // So long on the wire, it was no VXLAN.
+    assert_eq!(said(85, 85), "other");
+}
+
+#[test]
 fn vxlan_that_says_what_follows() {
     let extended =
         |next: u8, inner: &[u8]| decode(RAW, &udp(50_000, 4790, &[&[0x0C, 0, 0, next, 0, 0, 42, 0], inner].concat()));
