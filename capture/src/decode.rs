@@ -1,6 +1,6 @@
 //! From packets to TCP segments: link layers, tunnels, IP and its fragments.
 //!
-//! A packet is read header by header: each reader takes its header off the [`Cursor`] and names the [`Layer`] that follows, until that is
+//! A packet is read header by header: each reader takes its header off the `Cursor` and names the `Layer` that follows, until that is
 //! TCP or something that cannot lead to it. So any wrapping nests in any other, and what bounds nesting stands in one place
 //! ([`MAX_LAYERS`]). etherparse reads the headers it knows; for the others, a few bytes each, it has nothing.
 //!
