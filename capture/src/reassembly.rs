@@ -212,6 +212,11 @@ impl Reassembly {
         if ahead > 0 && ahead.unsigned_abs() <= WINDOW {
             self.acknowledged = self.acknowledged.max(self.offset + u64::from(ahead.unsigned_abs()));
             self.again = self.again.saturating_add(1);
+            if self.fin.is_some_and(|fin| self.acknowledged > fin + 1) {
+                // It was not this stream's.
+                self.fin = None;
+                counters.foreign += 1;
+            }
             self.give_up_lost(None, at, counters, emit);
         }
     }
@@ -227,6 +232,11 @@ impl Reassembly {
     pub fn close(&mut self, at: Duration, counters: &mut Counters, emit: &mut impl FnMut(Piece<'_>)) {
         if self.phase != Phase::Open {
             return;
+        }
+        if self.heard {
+            // What lies far behind all that was acknowledged was never sent by who is believed to be the sender.
+            let far = self.acknowledged.max(self.offset) + u64::from(FLIGHT.unsigned_abs());
+            counters.foreign += self.held.truncate(far);
         }
         self.release(at, counters, emit);
         if self.phase == Phase::Open && self.acknowledged > self.offset + 1 {
@@ -273,9 +283,8 @@ impl Reassembly {
         let new = new.part(old, new.length());
         let end = start + new.length();
         if self.fin.is_some_and(|fin| end > fin) {
-            // Bytes behind a FIN: it was not this stream's.
-            self.fin = None;
-            counters.foreign += 1;
+            // Bytes behind the FIN: until the other side has acknowledged such, the FIN is believed.
+            return counters.foreign += 1;
         }
         if start == self.offset && self.held.first().is_none_or(|first| first >= end) {
             self.hand_on(new, counters, emit);
@@ -283,7 +292,8 @@ impl Reassembly {
             counters.out_of_order += u64::from(start > self.offset);
             self.held.insert(start, new, counters);
         }
-        if fin && self.held.end().is_none_or(|last| last <= end) {
+        if fin && self.acknowledged <= end + 1 {
+            counters.foreign += self.held.truncate(end);
             self.fin = Some(end);
         }
         self.forward(time, counters, emit);
@@ -318,7 +328,7 @@ impl Reassembly {
                 self.tell(entry.missing, entry.time, counters, emit);
             }
         }
-        if self.phase == Phase::Open && self.fin == Some(self.offset) {
+        if self.phase == Phase::Open && self.fin.is_some_and(|fin| fin <= self.offset) {
             self.end(false, at, emit);
         }
     }

@@ -10,6 +10,9 @@ use crate::Segment;
 /// How far behind its SYN a direction's first captured data may be, in bytes. Further off, the SYN was not this connection's.
 const REACH: u32 = 1 << 24;
 
+/// How much data a SYN may carry (TCP Fast Open, RFC 7413), in bytes: no packet has more.
+const SYN_DATA: u32 = 65_535;
+
 /// A handshake: nothing was said yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Half {
@@ -51,7 +54,8 @@ impl Half {
     /// Takes a segment's flags and numbers.
     pub(super) fn segment(&mut self, segment: &Segment<'_>, end: End) -> Step {
         let other = 1 - end;
-        let answers = |ack: u32, isn: Option<u32>| isn.is_none_or(|isn| ack.wrapping_sub(isn).wrapping_sub(1) <= REACH);
+        let answers =
+            |ack: u32, isn: Option<u32>| isn.is_none_or(|isn| ack.wrapping_sub(isn).wrapping_sub(1) <= SYN_DATA);
         if segment.rst {
             let refused =
                 segment.acknowledgment.is_some_and(|ack| self.isn[other].is_some() && answers(ack, self.isn[other]));
@@ -144,8 +148,13 @@ impl Unclear {
         if self.segments.len() >= UNCLEAR_SEGMENTS || self.bytes + segment.payload.len() > UNCLEAR_BYTES {
             return Some(Err(Hopeless));
         }
-        self.bytes += segment.payload.len();
+        let alone = sniff(segment.payload);
+        if matches!(alone, Sniff::Request | Sniff::Response) {
+            // What looked like the beginning of a head was a line of a body.
+            self.segments.retain(|(from, _)| *from != end);
+        }
         self.segments.push((end, Copied::new(segment)));
+        self.bytes = self.segments.iter().map(|(_, segment)| segment.payload.len()).sum();
         match sniff(&self.beginning(end)) {
             Sniff::Request => Some(Ok(end)),
             Sniff::Response => Some(Ok(1 - end)),

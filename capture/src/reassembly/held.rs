@@ -66,6 +66,23 @@ impl Held {
         Some(entry)
     }
 
+    /// Drops what lies behind `end`, and says of how many entries.
+    pub(super) fn truncate(&mut self, end: u64) -> u64 {
+        let mut cut = 0;
+        while let Some(last) = self.entries.last_entry()
+            && *last.key() + last.get().length() > end
+        {
+            cut += 1;
+            let (start, entry) = last.remove_entry();
+            self.cost -= entry.bytes.len() + OVERHEAD;
+            if start < end {
+                let whole = New { payload: &entry.bytes, missing: entry.missing, time: entry.time };
+                self.add(start, whole.part(0, end - start));
+            }
+        }
+        cut
+    }
+
     /// Holds what of these bytes, and of the `missing` that follow them, is not held yet.
     pub(super) fn insert(&mut self, start: u64, new: New<'_>, counters: &mut Counters) {
         let end = start + new.length();

@@ -202,10 +202,16 @@ fn a_fin_behind_a_loss() {
 }
 
 #[test]
-fn bytes_behind_a_fin_make_it_a_forgery() {
+fn a_fin_before_other_bytes() {
+    // What the other side acknowledges tells which of them is forged.
     let mut stream = Stream::open();
-    stream.fin(104, "").data(100, "ab").data(103, "de").data(102, "c").says("abcde").fin(105, "").says(".");
-    assert_eq!(stream.counters.foreign, 1);
+    stream.fin(104, "").data(106, "gh").data(104, "ef").data(102, "cd").data(100, "ab").says("abcd.");
+    let mut stream = Stream::open();
+    stream.fin(104, "").data(100, "ab").ack(106).data(102, "cd").data(104, "ef").says("abcdef").fin(106, "").says(".");
+    assert_eq!((stream.counters.foreign, stream.counters.gaps), (1, 0));
+    let mut stream = Stream::open();
+    stream.data(104, "ef").data(9_000_000, "x").data(100, "ab").fin(102, "cd").says("abcd.");
+    assert_eq!((stream.counters.foreign, stream.reassembly.held()), (2, 0));
 }
 
 #[test]
@@ -260,6 +266,10 @@ fn the_end_tells_what_is_missing() {
     let mut stream = Stream::open();
     stream.data(102, "cd").data(106, "gh").ack(100).says("");
     stream.step(|stream, at, counters, mut emit| stream.close(at, counters, &mut emit)).says("[2]cd[2]gh");
+    // Nothing is sent megabytes ahead of what is acknowledged.
+    let mut stream = Stream::open();
+    stream.data(100, "ab").data(5_000_000, "x").ack(102).says("ab");
+    stream.step(|stream, at, counters, mut emit| stream.close(at, counters, &mut emit)).says("");
     let mut stream = Stream::open();
     stream.data(100, "ab").ack(110).says("ab");
     stream.step(|stream, at, counters, mut emit| stream.reset(at, counters, &mut emit)).says("[8]!");
