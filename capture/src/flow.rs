@@ -1,1 +1,495 @@
 //! The table of connections: which one a segment is of, who is the server, and which are forgotten when there are too many.
+//!
+//! A connection is told of once something is said on it; until then it is one small entry without allocations of its own. Who is the server is told
+//! by the ports given, else by the SYN or the SYN-ACK, else (the connection was open before the capture) by the first bytes: who sends a request
+//! is the client, who sends a response is the server; bytes that are neither are passed over, since a reader could only begin at the next
+//! head, and heads begin segments.
+//!
+//! A closed connection leaves a small entry behind for a while, so that what is sent again late does not look like a connection of its own.
+//!
+//! # Forgetting
+//!
+//! Three lists, each ordered by last use, are evicted in this order where there are too many entries: handshakes and what closed connections left;
+//! connections of which one side was heard only; all others. So neither a flood of SYNs nor one of data from forged addresses costs a connection
+//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
+//! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
+
+mod half;
+mod key;
+mod open;
+mod sniff;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use half::{Half, Hopeless, Step, Unclear};
+use key::{End, Key};
+use open::{Next, Open};
+use sniff::{Sniff, sniff};
+use table::{Index, List, Table};
+
+use crate::{Piece, Segment, reassembly};
+
+/// For how long handshakes, and what closed connections left, are kept: the longest time between two SYNs of one attempt (Linux: 64 s after the
+/// sixth), a little more than its TIME-WAIT of 60 s.
+const SMALL_IDLE: Duration = Duration::from_secs(64);
+
+/// How often the lists are looked at for what is to be forgotten, by the packets' stamps.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Takes what was said, connection by connection.
+pub trait Handler {
+    /// What it keeps of each.
+    type Connection;
+
+    /// Something is about to be said on a connection. `midstream`: it was open before the capture, so the first bytes may be from the midst
+    /// of a message.
+    fn open(&mut self, client: SocketAddr, server: SocketAddr, midstream: bool, at: Duration) -> Self::Connection;
+
+    /// What comes next in one direction. After a direction's [`Piece::End`] there is nothing more of it.
+    fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>);
+
+    /// It is over: nothing more of it comes.
+    fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration);
+}
+
+/// Why a connection is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// Both sides ended.
+    Finished,
+    /// By a RST.
+    Reset,
+    /// There were too many.
+    Evicted,
+    /// Nothing was said for long.
+    Idle,
+    /// Another connection between the same ends began.
+    Replaced,
+    /// The capture ended.
+    EndOfCapture,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory for what is held out of order, in all, in bytes.
+    pub bytes: usize,
+    /// Of one direction, in bytes.
+    pub flow_bytes: usize,
+    /// Entries: connections, handshakes and what closed connections left.
+    pub flows: usize,
+    /// A connection without a segment for so long is forgotten.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    /// 32 MiB in all: eight directions at their bound. 4 MiB for one: the default of Linux for a receive window at most is 6 MiB, of which half is
+    /// offered to the sender. 65,536 entries: some 30 MB with nothing held. 6 minutes: a little more than the longest idle time usual in front of
+    /// servers (350 s in network load balancers, 300 s in proxies), so that what is forgotten is dead, not an answer that takes its time.
+    fn default() -> Self {
+        Self { bytes: 32 << 20, flow_bytes: 4 << 20, flows: 65_536, idle: Duration::from_secs(360) }
+    }
+}
+
+/// What happened, in all since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Segments that were given.
+    pub segments: u64,
+    /// Segments between ports that were not asked for, or from an address and port to itself.
+    pub ignored: u64,
+    /// Segments of no connection known that begin none: without data, or with data that tells not who is the server.
+    pub strays: u64,
+    /// Segments of connections that were closed.
+    pub late: u64,
+    /// RSTs with sequence numbers that they cannot have.
+    pub resets_ignored: u64,
+    /// Connections on which something was said.
+    pub opened: u64,
+    /// Of these, those that were open before the capture.
+    pub midstream: u64,
+    /// Ended by both sides.
+    pub finished: u64,
+    /// Ended by a RST.
+    pub reset: u64,
+    /// Evicted because there were too many.
+    pub evicted: u64,
+    /// Handshakes, and what closed connections left, evicted because there were too many.
+    pub evicted_small: u64,
+    /// Forgotten because nothing was said for long.
+    pub idle: u64,
+    /// Replaced by another connection between the same ends.
+    pub replaced: u64,
+    /// Times that a connection gave up its holes because too much was held in all.
+    pub released: u64,
+    /// Within the streams.
+    pub streams: reassembly::Counters,
+}
+
+#[derive(Debug)]
+enum State<C> {
+    Half(Half),
+    Unclear(Box<Unclear>),
+    Open(Box<Open<C>>),
+    /// Gone, with these initial sequence numbers.
+    Closed([Option<u32>; 2]),
+}
+
+impl<C> State<C> {
+    fn held(&self) -> usize {
+        match self {
+            Self::Half(_) | Self::Closed(_) => 0,
+            Self::Unclear(unclear) => unclear.held(),
+            Self::Open(open) => open.held(),
+        }
+    }
+}
+
+/// The connections; `C` is what the handler keeps of each.
+#[derive(Debug)]
+pub struct Flows<C> {
+    limits: Limits,
+    ports: Box<[u16]>,
+    table: Table<State<C>>,
+    /// Bytes held in all.
+    held: usize,
+    /// When the last segment passed.
+    now: Duration,
+    swept: Duration,
+    counters: Counters,
+}
+
+impl<C> Flows<C> {
+    /// None yet. `ports` are the servers'; where there are none, all segments are looked at.
+    pub fn new(limits: Limits, ports: &[u16]) -> Self {
+        Self {
+            limits,
+            ports: ports.into(),
+            table: Table::new(),
+            held: 0,
+            now: Duration::ZERO,
+            swept: Duration::ZERO,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many entries there are: connections, handshakes and what closed connections left.
+    pub fn entries(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How much memory is held out of order, in bytes.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes a segment, and tells `handler` of what it puts in order.
+    pub fn segment<H: Handler<Connection = C>>(&mut self, segment: &Segment<'_>, handler: &mut H) {
+        self.counters.segments += 1;
+        self.now = segment.time;
+        if segment.time.abs_diff(self.swept) >= SWEEP {
+            self.tick(segment.time, handler);
+        }
+        let (from, to) = (self.is_server(segment.from), self.is_server(segment.to));
+        let key = Key::new(segment.from, segment.to).filter(|_| from || to || self.ports.is_empty());
+        let Some((key, end)) = key else {
+            self.counters.ignored += 1;
+            return;
+        };
+        let client = match (from, to) {
+            (true, false) => Some(1 - end),
+            (false, true) => Some(end),
+            _ => None,
+        };
+        match self.table.find(&key) {
+            Some(at) => self.known(at, end, client, segment, handler),
+            None => self.fresh(key, end, client, segment, handler),
+        }
+    }
+
+    /// Forgets what was not used for long at this time, by the packets' stamps. [`Self::segment`] does so too: this is for when none come.
+    pub fn tick<H: Handler<Connection = C>>(&mut self, now: Duration, handler: &mut H) {
+        self.swept = now;
+        for list in List::ALL {
+            let idle = if list == List::Small { SMALL_IDLE.min(self.limits.idle) } else { self.limits.idle };
+            while let Some((at, touched)) = self.table.oldest(list)
+                && now.saturating_sub(touched) >= idle
+            {
+                self.forget(at, Closed::Idle, now, handler);
+            }
+        }
+    }
+
+    /// Closes all: the capture is at its end.
+    pub fn finish<H: Handler<Connection = C>>(&mut self, handler: &mut H) {
+        for list in List::ALL {
+            while let Some((at, _)) = self.table.oldest(list) {
+                self.forget(at, Closed::EndOfCapture, self.now, handler);
+            }
+        }
+    }
+
+    fn is_server(&self, address: SocketAddr) -> bool {
+        self.ports.contains(&address.port())
+    }
+
+    /// A segment of no connection known.
+    fn fresh<H: Handler<Connection = C>>(
+        &mut self,
+        key: Key,
+        end: End,
+        client: Option<End>,
+        segment: &Segment<'_>,
+        handler: &mut H,
+    ) {
+        let data = has_data(segment);
+        if segment.rst || !(data || segment.syn) {
+            self.counters.strays += 1;
+        } else if segment.syn {
+            let at = self.insert(key, segment.time, State::Half(Half::new(segment, end)), handler);
+            if data {
+                self.known(at, end, client, segment, handler);
+            }
+        } else {
+            let client = client.map_or_else(|| sniff(segment.payload), |client| said(client == end));
+            match client {
+                Sniff::Neither => self.counters.strays += 1,
+                Sniff::Unclear if segment.payload.is_empty() => self.counters.strays += 1,
+                Sniff::Unclear => {
+                    let at = self.insert(key, segment.time, State::Unclear(Box::default()), handler);
+                    self.known(at, end, None, segment, handler);
+                }
+                told => {
+                    let client = if told == Sniff::Request { end } else { 1 - end };
+                    let half = Half::unheard(client);
+                    let at = self.insert(key, segment.time, State::Half(half), handler);
+                    self.open(at, client, &half, segment, end, handler);
+                }
+            }
+        }
+    }
+
+    /// A segment between the ends of an entry.
+    fn known<H: Handler<Connection = C>>(
+        &mut self,
+        at: Index,
+        end: End,
+        client: Option<End>,
+        segment: &Segment<'_>,
+        handler: &mut H,
+    ) {
+        let now = segment.time;
+        let Some(state) = self.table.get(at) else { return };
+        let before = state.held();
+        match state {
+            State::Open(open) => {
+                let next = open.segment(segment, end, &mut self.counters, handler);
+                let (after, list) = (open.held(), open.list());
+                if !matches!(next, Next::Foreign) {
+                    self.table.touch(at, list, now);
+                }
+                self.account(at, before, after);
+                match next {
+                    Next::Stay => self.bound(now, handler),
+                    Next::Foreign => (),
+                    Next::Close(why) => self.close(at, why, now, handler),
+                    Next::Replace(half) => {
+                        self.close(at, Closed::Replaced, now, handler);
+                        self.shake(at, half, end, client, segment, handler);
+                    }
+                }
+            }
+            State::Half(half) => match half.segment(segment, end) {
+                Step::Foreign => self.counters.streams.foreign += 1,
+                Step::Refused => {
+                    self.table.remove(at);
+                }
+                Step::Fine => {
+                    let half = *half;
+                    self.shake(at, half, end, client, segment, handler);
+                }
+            },
+            State::Unclear(unclear) => {
+                if segment.rst || segment.syn {
+                    self.forget(at, Closed::Replaced, now, handler);
+                    if let Some((key, end)) = Key::new(segment.from, segment.to) {
+                        self.fresh(key, end, client, segment, handler);
+                    }
+                } else if has_data(segment) {
+                    let told = unclear.segment(segment, end);
+                    let after = unclear.held();
+                    self.account(at, before, after);
+                    match told {
+                        None => self.bound(now, handler),
+                        Some(Err(Hopeless)) => {
+                            self.counters.strays += 1;
+                            self.forget(at, Closed::Replaced, now, handler);
+                        }
+                        Some(Ok(client)) => self.clear(at, client, handler),
+                    }
+                }
+            }
+            State::Closed(isn) => {
+                if segment.syn && !segment.rst && isn[end] != Some(segment.sequence) {
+                    self.shake(at, Half::new(segment, end), end, client, segment, handler);
+                } else {
+                    self.counters.late += 1;
+                }
+            }
+        }
+    }
+
+    /// A handshake, which ends with the first data.
+    fn shake<H: Handler<Connection = C>>(
+        &mut self,
+        at: Index,
+        half: Half,
+        end: End,
+        client: Option<End>,
+        segment: &Segment<'_>,
+        handler: &mut H,
+    ) {
+        if has_data(segment) {
+            let by_content = || match sniff(segment.payload) {
+                Sniff::Request if half.crossed => end,
+                Sniff::Response if half.crossed => 1 - end,
+                _ => half.client,
+            };
+            let client = client.unwrap_or_else(by_content);
+            self.open(at, client, &half.meet(segment, end), segment, end, handler);
+        } else if let Some(state) = self.table.get(at) {
+            *state = State::Half(half);
+            self.table.touch(at, List::Small, segment.time);
+        }
+    }
+
+    /// It is clear who is the client: what was held is taken as if it came now.
+    fn clear<H: Handler<Connection = C>>(&mut self, at: Index, client: End, handler: &mut H) {
+        let Some(state) = self.table.get(at) else { return };
+        let held = state.held();
+        let half = Half::unheard(client);
+        let State::Unclear(unclear) = std::mem::replace(state, State::Half(half)) else { return };
+        self.account(at, held, 0);
+        for (end, copied) in unclear.into_segments() {
+            self.known(at, end, Some(client), &copied.segment(), handler);
+        }
+    }
+
+    /// Something is said: a connection, whose first segment this is.
+    fn open<H: Handler<Connection = C>>(
+        &mut self,
+        at: Index,
+        client: End,
+        half: &Half,
+        segment: &Segment<'_>,
+        end: End,
+        handler: &mut H,
+    ) {
+        let Some(state) = self.table.get(at) else { return };
+        let midstream = half.isn == [None; 2];
+        self.counters.opened += 1;
+        self.counters.midstream += u64::from(midstream);
+        let (from, to) = (segment.from, segment.to);
+        let (client_address, server) = if client == end { (from, to) } else { (to, from) };
+        let connection = handler.open(client_address, server, midstream, segment.time);
+        *state = State::Open(Box::new(Open::new(connection, client, half, self.limits.flow_bytes)));
+        self.known(at, end, Some(client), segment, handler);
+    }
+
+    fn insert<H: Handler<Connection = C>>(
+        &mut self,
+        key: Key,
+        now: Duration,
+        state: State<C>,
+        handler: &mut H,
+    ) -> Index {
+        while self.table.len() >= self.limits.flows.clamp(1, Index::MAX as usize - 1) {
+            let Some((at, _)) = List::ALL.iter().find_map(|list| self.table.oldest(*list)) else { break };
+            self.forget(at, Closed::Evicted, now, handler);
+        }
+        self.table.insert(key, List::Small, now, state)
+    }
+
+    /// Removes an entry, and closes the connection that it may be.
+    fn forget<H: Handler<Connection = C>>(&mut self, at: Index, why: Closed, now: Duration, handler: &mut H) {
+        let Some(state) = self.table.remove(at) else { return };
+        self.held -= state.held();
+        match state {
+            State::Open(open) => self.say_closed(*open, why, now, handler),
+            State::Half(_) | State::Unclear(_) | State::Closed(_) => {
+                self.counters.evicted_small += u64::from(why == Closed::Evicted);
+            }
+        }
+    }
+
+    /// Closes a connection, of which a small entry is left.
+    fn close<H: Handler<Connection = C>>(&mut self, at: Index, why: Closed, now: Duration, handler: &mut H) {
+        let Some(state) = self.table.get(at) else { return };
+        let State::Open(open) = state else { return };
+        let held = open.held();
+        let left = State::Closed(open.isn);
+        let State::Open(open) = std::mem::replace(state, left) else { return };
+        self.account(at, held, 0);
+        self.table.touch(at, List::Small, now);
+        self.say_closed(*open, why, now, handler);
+    }
+
+    fn say_closed<H: Handler<Connection = C>>(&mut self, open: Open<C>, why: Closed, now: Duration, handler: &mut H) {
+        match why {
+            Closed::Finished => self.counters.finished += 1,
+            Closed::Reset => self.counters.reset += 1,
+            Closed::Evicted => self.counters.evicted += 1,
+            Closed::Idle => self.counters.idle += 1,
+            Closed::Replaced => self.counters.replaced += 1,
+            Closed::EndOfCapture => (),
+        }
+        open.close(why, now, &mut self.counters, handler);
+    }
+
+    /// An entry held `before`, and holds `after`.
+    fn account(&mut self, at: Index, before: usize, after: usize) {
+        if before != after {
+            self.held = self.held - before + after;
+            self.table.hold(at, after > 0);
+        }
+    }
+
+    /// Makes room where too much is held in all.
+    fn bound<H: Handler<Connection = C>>(&mut self, now: Duration, handler: &mut H) {
+        while self.held > self.limits.bytes
+            && let Some(at) = self.table.longest_holding()
+        {
+            self.counters.released += 1;
+            let Some(state) = self.table.get(at) else { return };
+            let before = state.held();
+            let State::Open(open) = state else {
+                self.forget(at, Closed::Evicted, now, handler);
+                continue;
+            };
+            let next = open.release(now, &mut self.counters, handler);
+            self.account(at, before, 0);
+            if let Next::Close(why) = next {
+                self.close(at, why, now, handler);
+            }
+        }
+    }
+}
+
+/// Whether a segment says something.
+fn has_data(segment: &Segment<'_>) -> bool {
+    !segment.payload.is_empty() || segment.missing > 0
+}
+
+/// What the client says is a request, and what the server says a response.
+fn said(by_client: bool) -> Sniff {
+    if by_client { Sniff::Request } else { Sniff::Response }
+}
