@@ -101,7 +101,9 @@ impl Captures {
                 SourceOptions::Vxlan(options) => {
                     Vxlan::open(options).map(|vxlan| captures.live.push(Source::Vxlan(vxlan)))
                 }
-                SourceOptions::Saved(options) => Saved::open(options, reads, &captures.stop).map(|saved| captures.saved.push(saved)),
+                SourceOptions::Saved(options) => {
+                    Saved::open(options, reads, &captures.stop).map(|saved| captures.saved.push(saved))
+                }
             };
             errors.extend(opened.err());
         }
@@ -115,7 +117,10 @@ impl Captures {
 
     /// The addresses of the VXLAN sockets, in order: with port 0, the port that was given.
     pub fn vxlan_addresses(&self) -> Vec<std::net::SocketAddr> {
-        self.live.iter().filter_map(|source| if let Source::Vxlan(vxlan) = source { Some(vxlan.address()) } else { None }).collect()
+        self.live
+            .iter()
+            .filter_map(|source| if let Source::Vxlan(vxlan) = source { Some(vxlan.address()) } else { None })
+            .collect()
     }
 
     /// Reads them, on a thread for what is live and one for what is saved; `sink` makes what each pushes into.

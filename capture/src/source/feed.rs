@@ -44,7 +44,9 @@ impl Feed {
     pub(super) fn end(mut self) -> io::Result<()> {
         self.done.set();
         let thread = self.thread.take();
-        thread.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("the feeding thread panicked"))))
+        thread.map_or(Ok(()), |thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the feeding thread panicked")))
+        })
     }
 }
 

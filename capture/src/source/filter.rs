@@ -8,7 +8,8 @@ const FRAGMENTS: &str = "(ip proto 6 and ip[6:2] & 0x1fff != 0)";
 /// IPv6 whose first next header is an extension: hop-by-hop, routing, fragment, authentication, destination options.
 const EXTENSIONS: &str = "ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60";
 /// GRE and ERSPAN, IP in IP, VXLAN (also on Linux' old port), Geneve, Teredo.
-const TUNNELS: &str = "proto 47 or proto 4 or proto 41 or udp port 4789 or udp port 8472 or udp port 6081 or udp port 3544";
+const TUNNELS: &str =
+    "proto 47 or proto 4 or proto 41 or udp port 4789 or udp port 8472 or udp port 6081 or udp port 3544";
 /// MPLS and PPPoE, by their EtherTypes.
 const LABELS: &str = "ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864";
 /// Tags that the hardware left in: 802.1Q and 802.1ad, by their EtherTypes.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use pcap::{Capture, Device, Linktype};
 
-use super::error::message;
 use super::OpenError;
+use super::error::message;
 
 /// Devices that libpcap lists too, and on which no IP packet passes.
 const NOT_A_NETWORK: [&str; 4] = ["bluetooth", "dbus-", "nfqueue", "usbmon"];
@@ -50,8 +50,7 @@ pub(super) fn names() -> Vec<String> {
 }
 
 fn devices() -> Result<Vec<Device>, OpenError> {
-    let mut devices =
-        Device::list().map_err(|error| OpenError::System(std::io::Error::other(message(&error))))?;
+    let mut devices = Device::list().map_err(|error| OpenError::System(std::io::Error::other(message(&error))))?;
     devices.retain(|device| !NOT_A_NETWORK.iter().any(|prefix| device.name.starts_with(prefix)));
     Ok(devices)
 }

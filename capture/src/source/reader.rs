@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::live::Live;
+use super::saved::Saved;
 use super::stats::{Counts, INTERVAL};
 use super::stop::Stop;
 use super::ticker::{Ticker, system_time};
-use super::live::Live;
-use super::saved::Saved;
 use super::vxlan::Vxlan;
 use super::{Cut, Sink, TICK};
 use crate::Packet;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use pcap::{Capture, Offline, Precision};
 
+use super::OpenError;
 use super::error::message;
 use super::feed::{Feed, GZIP};
 use super::filter;
 use super::interfaces::link_name;
-use super::OpenError;
 use super::live::{framing, link_type, time};
 use super::stop::Stop;
 use crate::{LinkType, Packet};
@@ -119,7 +119,9 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// libpcap reads a regular file by itself; one that is compressed, and a pipe, which may be and where reading may wait, it is fed.
 fn needs_feed(file: &File) -> io::Result<bool> {
     let mut start = [0; GZIP.len()];
-    Ok(!file.metadata()?.is_file() || (file.read_at(&mut start, 0)? == GZIP.len() && start == GZIP) || offset(file) != 0)
+    Ok(!file.metadata()?.is_file()
+        || (file.read_at(&mut start, 0)? == GZIP.len() && start == GZIP)
+        || offset(file) != 0)
 }
 
 /// Standard input may be a file that was read from before: its position then is not where libpcap begins by [`FileExt::read_at`].
@@ -139,7 +141,9 @@ fn not_a_capture(path: &Path, message: String) -> OpenError {
 /// libpcap says of pcapng interfaces that differ what is right for it and says little to a user.
 fn worded(why: String) -> String {
     if why.contains("different from the") {
-        return format!("it goes on with an interface of another link type or snapshot length, which libpcap does not read as one ({why})");
+        return format!(
+            "it goes on with an interface of another link type or snapshot length, which libpcap does not read as one ({why})"
+        );
     }
     why
 }
