@@ -181,7 +181,8 @@ impl Running {
 
     /// Waits for the threads. False if one of them panicked.
     pub fn join(mut self) -> bool {
-        self.threads.drain(..).fold(true, |sound, thread| thread.join().is_ok() && sound)
+        let outcomes = self.threads.drain(..).map(JoinHandle::join).collect::<Vec<_>>();
+        outcomes.iter().all(Result::is_ok)
     }
 
     /// The saved captures, of those read so far, that ended before their end.
