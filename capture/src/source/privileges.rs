@@ -1,7 +1,7 @@
 //! Giving up what a process may do beyond reading packets.
 //!
-//! Linux keeps capabilities a thread, and threads get those of the thread that starts them. So this is for the main thread, once all is open
-//! that needs more and before it starts others; those that run already keep what they have, and [`drop_all_but`] says how many they are.
+//! Linux keeps capabilities a thread, and threads get those of the thread that starts them. So this is for the main thread, once all is
+//! open that needs more and before it starts others; those that run already keep what they have, and [`drop_all_but`] says how many.
 
 use std::io;
 
