@@ -22,6 +22,7 @@
 //!
 //! A packet's bytes are copied once, from libpcap's ring into the reader's buffer; heads and bodies are slices of that.
 
+pub mod assembly;
 pub mod connection;
 pub mod decode;
 pub mod flow;

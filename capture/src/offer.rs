@@ -35,9 +35,15 @@ pub struct Orphan {
 /// Writes one exchange as the wire shows it. Times are of the packets, since the Unix epoch. The calls are those of
 /// [`mirror::source::ExchangeWriter`]; dropped without a word it is an abort.
 pub trait Write {
+    /// The framing of the request, or of the response (`false`), is one that others may read otherwise (RFC 9112 §11.2): it is read as the
+    /// RFC says, and what is told may not be what the server saw. Told before any byte of that body.
+    fn ambiguous(&mut self, request: bool) {
+        let _ = request;
+    }
     /// More of the request's body, transfer coding removed.
     fn data(&mut self, bytes: Bytes, at: Duration);
-    /// Bytes of the request's body that the capture lost, in a body of known length. The request is not whole any more.
+    /// Bytes of the request's body that the capture lost, in a body of known length. The request is not whole any more, though its end
+    /// is told like any other's.
     fn lost(&mut self, length: u64, at: Duration);
     /// The request is whole.
     fn request_end(&mut self, trailers: Option<Bytes>, at: Duration);
@@ -45,7 +51,7 @@ pub trait Write {
     fn respond(&mut self, head: Bytes, at: Duration);
     /// More of the response's body.
     fn response_data(&mut self, bytes: Bytes, at: Duration);
-    /// Bytes of the response's body that the capture lost.
+    /// Bytes of the response's body that the capture lost; zero: nobody knows how many.
     fn response_lost(&mut self, length: u64, at: Duration);
     /// Both are whole.
     fn finish(self, trailers: Option<Bytes>, at: Duration);

@@ -1,6 +1,6 @@
 //! Takes bodies off the wire: by length, by the chunked coding (RFC 9112 §7.1), or to the connection's end.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::Framing;
 
@@ -34,6 +34,15 @@ pub enum Piece {
     Data(Bytes),
     /// The end, with the trailer section as sent (its empty line included) where there is one.
     End(Option<Bytes>),
+}
+
+/// A [`Piece`] as a count: the last bytes of those that were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// So many bytes of the body, at least one.
+    Data(usize),
+    /// The end, with so many bytes of trailer section (its empty line included); 0 where there is none.
+    End(usize),
 }
 
 /// Why a body cannot be read on.
@@ -71,48 +80,103 @@ impl BodyDecoder {
     /// # Errors
     /// When the chunked coding is broken; the connection has lost its message boundaries then.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, BodyError> {
+        let (taken, span) = self.scan(input)?;
+        let mut taken = input.split_to(taken);
+        Ok(span.map(|span| match span {
+            Span::Data(n) => Piece::Data(taken.split_off(taken.len() - n).freeze()),
+            Span::End(0) => Piece::End(None),
+            Span::End(n) => Piece::End(Some(taken.split_off(taken.len() - n).freeze())),
+        }))
+    }
+
+    /// The same on borrowed bytes: how many it takes from the front of `input`, and what the last of those are. `None` asks for more;
+    /// what was taken then is passed over for good.
+    ///
+    /// # Errors
+    /// As [`BodyDecoder::decode`].
+    pub fn scan(&mut self, input: &[u8]) -> Result<(usize, Option<Span>), BodyError> {
+        let mut used = 0;
         loop {
+            let rest = &input[used..];
             match self.state {
-                State::Ended => return Ok(None),
+                State::Ended => return Ok((used, None)),
                 State::Length(0) => {
                     self.state = State::Ended;
-                    return Ok(Some(Piece::End(None)));
+                    return Ok((used, Some(Span::End(0))));
                 }
                 State::Length(left) => {
-                    let taken = take(input, left);
-                    self.state = State::Length(left - taken.len() as u64);
-                    return Ok(data(taken));
+                    let n = most(rest, left);
+                    self.state = State::Length(left - n as u64);
+                    return Ok((used + n, data(n)));
                 }
-                State::Close => return Ok(data(take(input, u64::MAX))),
-                State::Size => match line(input, MAX_SIZE_LINE).ok_or(BodyError::ChunkSize)? {
-                    None => return Ok(None),
+                State::Close => return Ok((input.len(), data(rest.len()))),
+                State::Size => match line(rest, MAX_SIZE_LINE).ok_or(BodyError::ChunkSize)? {
+                    None => return Ok((used, None)),
                     Some(size) => {
-                        self.state = match chunk_size(&size)? {
+                        self.state = match chunk_size(&rest[..size])? {
                             0 => State::Trailers,
                             n => State::Chunk(n),
-                        }
+                        };
+                        used += size;
                     }
                 },
                 State::Chunk(left) => {
-                    let taken = take(input, left);
-                    let left = left - taken.len() as u64;
+                    let n = most(rest, left);
+                    let left = left - n as u64;
                     self.state = if left == 0 { State::ChunkEnd } else { State::Chunk(left) };
-                    return Ok(data(taken));
+                    return Ok((used + n, data(n)));
                 }
-                State::ChunkEnd => match line(input, 2).ok_or(BodyError::ChunkEnd)? {
-                    None => return Ok(None),
-                    Some(rest) if rest.is_empty() => self.state = State::Size,
+                State::ChunkEnd => match line(rest, 2).ok_or(BodyError::ChunkEnd)? {
+                    None => return Ok((used, None)),
+                    Some(n) if matches!(&rest[..n], b"\n" | b"\r\n") => {
+                        self.state = State::Size;
+                        used += n;
+                    }
                     Some(_) => return Err(BodyError::ChunkEnd),
                 },
                 State::Trailers => {
-                    let Some(length) = trailers_length(input) else {
-                        return if input.len() > MAX_TRAILERS { Err(BodyError::Trailers) } else { Ok(None) };
+                    let Some(n) = trailers_length(rest) else {
+                        return if rest.len() > MAX_TRAILERS { Err(BodyError::Trailers) } else { Ok((used, None)) };
                     };
                     self.state = State::Ended;
-                    let section = input.split_to(length).freeze();
-                    return Ok(Some(Piece::End((length > 2).then_some(section))));
+                    return Ok((used + n, Some(Span::End(if n > 2 { n } else { 0 }))));
                 }
             }
+        }
+    }
+
+    /// Passes over `n` bytes of the wire that were lost, as far as they are surely of this body's data: gives how many those are. All
+    /// of them leave the message whole but for the gap; where fewer are, or none, nobody knows what the rest were. Zero at the end.
+    pub fn skip(&mut self, n: u64) -> u64 {
+        match &mut self.state {
+            State::Length(left) => {
+                let n = n.min(*left);
+                *left -= n;
+                n
+            }
+            State::Close => n,
+            // A gap that reaches over the chunk's end may hide other chunks.
+            State::Chunk(left) if n <= *left => {
+                *left -= n;
+                if *left == 0 {
+                    self.state = State::ChunkEnd;
+                }
+                n
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether the body goes on for as long as the connection does.
+    pub fn ends_with_connection(&self) -> bool {
+        self.state == State::Close
+    }
+
+    /// How many bytes of data are known to follow: of the body, or of the chunk.
+    pub fn remaining(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) | State::Chunk(left) => Some(left),
+            _ => None,
         }
     }
 
@@ -128,23 +192,19 @@ impl BodyDecoder {
     }
 }
 
-fn data(bytes: Bytes) -> Option<Piece> {
-    (!bytes.is_empty()).then_some(Piece::Data(bytes))
+fn data(n: usize) -> Option<Span> {
+    (n > 0).then_some(Span::Data(n))
 }
 
-fn take(input: &mut BytesMut, most: u64) -> Bytes {
-    let n = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
-    input.split_to(n).freeze()
+fn most(input: &[u8], most: u64) -> usize {
+    usize::try_from(most).unwrap_or(usize::MAX).min(input.len())
 }
 
-/// A line without its end (CRLF, or LF alone as RFC 9112 §2.2 allows); the outer `None` when there is none within `most` bytes.
-fn line(input: &mut BytesMut, most: usize) -> Option<Option<Bytes>> {
+/// The length of the line at the front with its end (CRLF, or LF alone as RFC 9112 §2.2 allows); the outer `None` when there is none
+/// within `most` bytes.
+fn line(input: &[u8], most: usize) -> Option<Option<usize>> {
     match input.iter().take(most).position(|&b| b == b'\n') {
-        Some(at) => {
-            let line = input.split_to(at).freeze();
-            input.advance(1);
-            Some(Some(line.strip_suffix(b"\r").map_or(line.clone(), |l| line.slice_ref(l))))
-        }
+        Some(at) => Some(Some(at + 1)),
         None if input.len() >= most => None,
         None => Some(None),
     }
@@ -231,6 +291,18 @@ mod tests {
         }
         assert_eq!(decode(Framing::Length(9), b"short", 2), Err(BodyError::Cut));
         assert_eq!(decode(Framing::Chunked, &[b'0'; MAX_SIZE_LINE + 1], 100), Err(BodyError::ChunkSize));
+    }
+
+    #[test]
+    fn lost_bytes_are_passed_over_where_the_length_is_known() {
+        let mut length = BodyDecoder::new(Framing::Length(10));
+        assert_eq!((length.skip(4), length.remaining(), length.skip(9), length.skip(1)), (4, Some(6), 6, 0));
+        assert_eq!(length.scan(b"next"), Ok((0, Some(Span::End(0)))));
+        let mut chunked = BodyDecoder::new(Framing::Chunked);
+        assert_eq!((chunked.skip(1), chunked.scan(b"5\r\nhe")), (0, Ok((5, Some(Span::Data(2))))));
+        assert_eq!((chunked.skip(4), chunked.skip(3)), (0, 3), "not over the chunk's end");
+        assert_eq!(chunked.scan(b"\r\n0\r\n\r\n"), Ok((7, Some(Span::End(0)))));
+        assert_eq!(BodyDecoder::new(Framing::Close).skip(7), 7);
     }
 
     #[test]

@@ -1,0 +1,268 @@
+//! Message heads as a bystander finds them: where one begins and ends, what its start line says, and the few header lines that tell
+//! where the message ends. Anything a server may have taken is taken here: leading empty lines, LF alone, a missing reason phrase or
+//! target, folded lines, lines without a colon, any bytes in a value. The bytes go on as they are; nothing is repaired.
+
+use std::ops::Range;
+
+/// The longest head, in bytes: as the shadow sink bounds a target's answers, and far over what servers accept.
+pub(super) const MAX_HEAD: usize = 256 * 1024;
+
+/// The longest method that is believed, in bytes: the registered ones end at 17, and a line that has no space for longer is no request.
+const MAX_METHOD: usize = 64;
+
+/// What a start line says, as far as it matters to what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// A request, by the method's bearing on the response.
+    Request(Method),
+    /// A response, with its status.
+    Response(u16),
+}
+
+/// What a method means for the length of the response (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    /// The response has no body.
+    Head,
+    /// After a 2xx, the connection is a tunnel.
+    Connect,
+    /// Any other.
+    Other,
+}
+
+/// What the first bytes of a message turn out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Too little to say.
+    More,
+    /// A start line of this length, its end included.
+    Line(Start, usize),
+    /// HTTP/2 with prior knowledge, or TLS: nothing that follows is HTTP/1.
+    Opaque,
+    /// Neither.
+    Nothing,
+}
+
+/// Reads the first line of a client's message.
+pub(super) fn request_line(input: &[u8]) -> Found {
+    if input.first() == Some(&0x16) {
+        return tls(input);
+    }
+    let method = input.iter().take(MAX_METHOD + 1).take_while(|&&b| is_token(b)).count();
+    match input.get(method) {
+        None if method <= MAX_METHOD => return Found::More,
+        Some(b' ' | b'\t') if method > 0 => {}
+        _ => return Found::Nothing,
+    }
+    let Some(end) = memchr::memchr(b'\n', input) else {
+        return if input.len() > MAX_HEAD { Found::Nothing } else { Found::More };
+    };
+    let line = input[..end].trim_ascii_end();
+    if line == b"PRI * HTTP/2.0" {
+        return Found::Opaque;
+    }
+    // The version is a word of its own; between it and the method there may be anything, spaces too, and even nothing.
+    let Some((before, version)) = line.split_last_chunk::<8>() else { return Found::Nothing };
+    if !is_version(version) || !matches!(before.last(), Some(b' ' | b'\t')) {
+        return Found::Nothing;
+    }
+    let method = match &input[..method] {
+        b"HEAD" => Method::Head,
+        b"CONNECT" => Method::Connect,
+        _ => Method::Other,
+    };
+    Found::Line(Start::Request(method), end + 1)
+}
+
+/// Reads the first line of a server's message: `HTTP/1.x`, spaces, three digits, and a reason phrase or none.
+pub(super) fn status_line(input: &[u8]) -> Found {
+    if input.first() == Some(&0x16) {
+        return tls(input);
+    }
+    let start = &input[..input.len().min(7)];
+    if !b"HTTP/1.".starts_with(start) {
+        return Found::Nothing;
+    }
+    let Some(end) = memchr::memchr(b'\n', input) else {
+        return if input.len() > MAX_HEAD { Found::Nothing } else { Found::More };
+    };
+    let line = input[..end].trim_ascii_end();
+    let Some((version, rest)) = line.split_first_chunk::<8>() else { return Found::Nothing };
+    let code = rest.trim_ascii_start();
+    match code.split_first_chunk::<3>() {
+        Some((code, after))
+            if is_version(version)
+                && matches!(rest.first(), Some(b' ' | b'\t'))
+                && code.iter().all(u8::is_ascii_digit)
+                && code[0] != b'0'
+                && after.first().is_none_or(u8::is_ascii_whitespace) =>
+        {
+            let digit = |i: usize| u16::from(code[i] - b'0');
+            Found::Line(Start::Response(digit(0) * 100 + digit(1) * 10 + digit(2)), end + 1)
+        }
+        _ => Found::Nothing,
+    }
+}
+
+/// A TLS record of a handshake that starts with a hello (RFC 8446 §5.1 and §4): type 22, version 3.x, a length, type 1 or 2.
+fn tls(input: &[u8]) -> Found {
+    match input {
+        [0x16] | [0x16, 3] | [0x16, 3, 0..=4] | [0x16, 3, 0..=4, _] | [0x16, 3, 0..=4, _, _] => Found::More,
+        [0x16, 3, 0..=4, _, _, 1 | 2, ..] => Found::Opaque,
+        _ => Found::Nothing,
+    }
+}
+
+fn is_version(word: &[u8; 8]) -> bool {
+    word.starts_with(b"HTTP/1.") && word[7].is_ascii_digit()
+}
+
+/// Whether the bytes up to the first space, or all, could be the end of no other line: the method is in capitals, as all registered ones are.
+pub(super) fn is_usual_method(input: &[u8]) -> bool {
+    input.iter().take_while(|&&b| b != b' ').all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
+}
+
+/// `tchar`, RFC 9110 §5.6.2.
+pub(super) fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// How many bytes of empty lines are at the front (RFC 9112 §2.2: robust servers skip them, and some responses' bodies are two bytes
+/// longer than they say). A CR whose LF is not there yet stays.
+pub(super) fn empty_lines(input: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at += match &input[at..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return at,
+        }
+    }
+}
+
+/// Looks for the empty line that ends a head from `from`, where a line starts, on: gives the head's length, or where to go on looking.
+pub(super) fn end_of_head(input: &[u8], from: usize) -> Result<usize, usize> {
+    let mut start = from;
+    while let Some(end) = memchr::memchr(b'\n', &input[start..]).map(|at| start + at) {
+        if matches!(&input[start..end], b"" | b"\r") {
+            return Ok(end + 1);
+        }
+        start = end + 1;
+    }
+    Err(start)
+}
+
+/// Whether every header line of a head (its start line and empty line left out) is a name, a colon and a value or the fold of one: what a
+/// head that is found in the middle of unknown bytes must show.
+pub(super) fn is_plausible(lines: &[u8]) -> bool {
+    lines.split_inclusive(|&b| b == b'\n').enumerate().all(|(i, line)| match line {
+        b"\n" | b"\r\n" => true,
+        [b' ' | b'\t', ..] => i > 0,
+        line => {
+            let name = line.iter().take_while(|&&b| is_token(b)).count();
+            name > 0 && line.get(name) == Some(&b':')
+        }
+    })
+}
+
+/// One header line of interest: its name's place, and its value, folds included.
+pub(super) struct Field<'a> {
+    /// As sent, without white space around it.
+    pub(super) name: &'a [u8],
+    /// As sent, with CR, LF and white space of folds in it.
+    pub(super) value: &'a [u8],
+    /// Whether white space stands before the colon, which RFC 9112 §5.1 forbids.
+    pub(super) spaced: bool,
+    /// Whether it goes over several lines.
+    pub(super) folded: bool,
+}
+
+/// The header lines that have a colon, folds joined to their lines. `lines` is a head without its start line.
+pub(super) fn fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let first = line_at(lines, at)?;
+            let mut end = first.end;
+            while let Some(fold) = line_at(lines, end).filter(|l| matches!(lines[l.start], b' ' | b'\t')) {
+                end = fold.end;
+            }
+            at = end;
+            let line = &lines[first.start..end];
+            let Some(colon) = memchr::memchr(b':', &lines[first.clone()]) else { continue };
+            let name = line[..colon].trim_ascii();
+            return Some(Field {
+                name,
+                value: line[colon + 1..].trim_ascii(),
+                spaced: name.len() != colon,
+                folded: end != first.end,
+            });
+        }
+    })
+}
+
+fn line_at(lines: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = lines.get(at..).filter(|rest| !rest.is_empty())?;
+    Some(at..memchr::memchr(b'\n', rest).map_or(lines.len(), |end| at + end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_lines() {
+        let other = |n| Found::Line(Start::Request(Method::Other), n);
+        for (line, found) in [
+            (&b"GET / HTTP/1.1\r\n"[..], other(16)),
+            (b"get / HTTP/1.0\n", other(15)),
+            (b"QUERY http://a/ b c HTTP/1.1 \r\n", other(31)),
+            (b"GET HTTP/1.1\r\n", other(14)),
+            (b"HEAD / HTTP/1.1\r\n", Found::Line(Start::Request(Method::Head), 17)),
+            (b"CONNECT a:1 HTTP/1.1\r\n", Found::Line(Start::Request(Method::Connect), 22)),
+            (b"GET / HTTP/1.1", Found::More),
+            (b"GE", Found::More),
+            (b"", Found::More),
+            (b"GET /\r\n", Found::Nothing),
+            (b"GET /HTTP/1.1\r\n", Found::Nothing),
+            (b"GET / HTTP/3.1\r\n", Found::Nothing),
+            (b"\xdd\0 GET / HTTP/1.1\r\n", Found::Nothing),
+            (b" / HTTP/1.1\r\n", Found::Nothing),
+            (b"\x16", Found::More),
+            (b"\x16\x03\x01\x02\x00\x01", Found::Opaque),
+            (b"\x16\x03\x01\x02\x00\x0e", Found::Nothing),
+            (b"PRI * HTTP/2.0\r\n", Found::Opaque),
+        ] {
+            assert_eq!(request_line(line), found, "{:?}", line.escape_ascii().to_string());
+        }
+        assert_eq!(request_line(&[b'A'; MAX_METHOD]), Found::More);
+        assert_eq!(request_line(&[b'A'; MAX_METHOD + 1]), Found::Nothing);
+    }
+
+    #[test]
+    fn status_lines() {
+        for (line, found) in [
+            (&b"HTTP/1.1 200 OK\r\n"[..], Found::Line(Start::Response(200), 17)),
+            (b"HTTP/1.0  499\n", Found::Line(Start::Response(499), 14)),
+            (b"HTTP/1.1 200", Found::More),
+            (b"HT", Found::More),
+            (b"HTTP/1.1 2XX OK\n", Found::Nothing),
+            (b"HTTP/1.1 2000\n", Found::Nothing),
+            (b"HTTP/1.1\n", Found::Nothing),
+            (b"HTTP/2 200\n", Found::Nothing),
+            (b"<html>", Found::Nothing),
+        ] {
+            assert_eq!(status_line(line), found, "{:?}", line.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn fields_are_found_among_odd_lines() {
+        let found: Vec<_> = fields(b"A: b\r\nno colon\r\nTe : x\r\n\ty\r\n\xff:\n\r\n")
+            .map(|f| (f.name, f.value, f.spaced, f.folded))
+            .collect();
+        let expected: [(&[u8], &[u8], bool, bool); 3] =
+            [(b"A", b"b", false, false), (b"Te", b"x\r\n\ty", true, true), (b"\xff", b"", false, false)];
+        assert_eq!(found, expected);
+    }
+}
