@@ -30,7 +30,9 @@ mod packet;
 pub mod reassembly;
 mod segment;
 pub mod source;
+mod tap;
 
 pub use offer::{Offer, Orphan, Write};
 pub use packet::{LinkType, Packet};
 pub use segment::{Piece, Segment};
+pub use tap::{SOURCE, Tapped, TappedWriter};

@@ -40,6 +40,8 @@ reasons! {
         Backoff = "backoff",
         /// The source lost the exchange before its request was whole.
         Aborted = "aborted",
+        /// The capture lost bytes of the request.
+        Incomplete = "incomplete",
         /// The head cannot be read.
         Malformed = "malformed",
         /// The disk did not keep up.
@@ -90,6 +92,8 @@ reasons! {
         Upstream = "upstream",
         /// We ended first.
         Shutdown = "shutdown",
+        /// The capture did not see the rest.
+        Capture = "capture",
     }
 }
 
