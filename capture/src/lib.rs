@@ -25,6 +25,7 @@
 pub mod connection;
 pub mod decode;
 pub mod flow;
+pub mod listener;
 mod offer;
 mod packet;
 pub mod reassembly;
