@@ -39,7 +39,8 @@ lint: compiler ## Formatting and clippy, warnings denied
 setup: ## Installs what the tests run against
 	@tests/setup.sh
 
-# The allocator and zstd are C: a build needs a compiler, which a machine with only a Rust toolchain may lack.
+# The allocator and zstd are C, and the listener stands on libpcap: a build needs a compiler and pcap.h, which a machine with only a Rust
+# toolchain may lack.
 .PHONY: compiler
 compiler:
-	@command -v cc >/dev/null && command -v cmake >/dev/null || tests/setup.sh
+	@command -v cmake >/dev/null && echo '#include <pcap.h>' | cc -E -x c - >/dev/null 2>&1 || tests/setup.sh

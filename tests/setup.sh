@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), curl, nginx, wrk and promtool
-# from Debian's packages, fastavro from PyPI into target/venv. As root or with sudo. Nothing it installs is started.
+# Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
+# listener), curl, nginx, wrk and promtool from Debian's packages, fastavro from PyPI into target/venv. As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,8 @@ missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing+=("${pair#*:}")
 done
+# What has no command: libpcap's header, where a compiler looks for it.
+echo '#include <pcap.h>' | cc -E -x c - >/dev/null 2>&1 || missing+=(libpcap-dev)
 # Debian has no venv without its package, and says so only when one is made.
 python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 

@@ -26,12 +26,15 @@ pub mod assembly;
 pub mod connection;
 pub mod decode;
 pub mod flow;
+pub mod listener;
 mod offer;
 mod packet;
 pub mod reassembly;
 mod segment;
 pub mod source;
+mod tap;
 
 pub use offer::{Offer, Orphan, Write};
 pub use packet::{LinkType, Packet};
 pub use segment::{Piece, Segment};
+pub use tap::{SOURCE, Tapped, TappedWriter};

@@ -164,6 +164,8 @@ struct Flow {
     slots: Box<[Slot]>,
     /// Cost of all that was appended.
     total: AtomicU64,
+    /// Bytes between the chunks that the source never had.
+    lost: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -188,9 +190,10 @@ impl BodyWriter {
                 waker: AtomicWaker::new(),
             })
             .collect();
-        let flow = Arc::new(Flow { slots, total: AtomicU64::new(0), ended: AtomicBool::new(false) });
+        let flow =
+            Arc::new(Flow { slots, total: AtomicU64::new(0), lost: AtomicU64::new(0), ended: AtomicBool::new(false) });
         let readers = (0..flow.slots.len())
-            .map(|slot| BodyReader { flow: flow.clone(), slot, seen: 0, start: None, unreleased: 0 })
+            .map(|slot| BodyReader { flow: flow.clone(), slot, seen: 0, start: None, unreleased: 0, keep: 0 })
             .collect();
         (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
     }
@@ -221,6 +224,13 @@ impl BodyWriter {
         true
     }
 
+    /// Tells that so many bytes are missing here. Whoever reads a later chunk, or the end, finds them told by [`BodyReader::lost`].
+    pub(crate) fn lose(&mut self, length: u64) {
+        if self.is_open() {
+            self.flow.lost.fetch_add(length, SeqCst);
+        }
+    }
+
     /// Ends the body; a second end is ignored.
     pub(crate) fn end(&mut self, end: BodyEnd) {
         if let Some(cell) = self.tail.take() {
@@ -244,8 +254,9 @@ pub struct BodyReader {
     seen: u64,
     /// Where a rewind goes back to, and what had been read there, while that is possible.
     start: Option<(Arc<Cell>, u64)>,
-    /// Cost of what was read and kept for a rewind.
+    /// Cost of what was read and kept for a rewind, and the most it may be.
     unreleased: u64,
+    keep: u64,
 }
 
 impl BodyReader {
@@ -290,6 +301,11 @@ impl BodyReader {
         Ok(chunk)
     }
 
+    /// How many bytes the source has lost so far: what was read is not the whole body where it is not 0.
+    pub fn lost(&self) -> u64 {
+        self.flow.lost.load(SeqCst)
+    }
+
     /// Resolves when the body has ended or at least `cost` bytes more are to be read. A reader that only collects waits for
     /// many, so that a body of many chunks does not wake it for each.
     ///
@@ -324,13 +340,15 @@ impl BodyReader {
             return self.slot().release(n);
         }
         self.unreleased += n;
-        if self.unreleased > self.slot().bounds.lag / 2 {
+        if self.unreleased > self.keep {
             self.forget_start();
         }
     }
 
-    /// From here on keeps what is read, so that [`rewind`](Self::rewind) can go back to it, as long as it is within half of the lag bound.
-    pub fn mark_start(&mut self) {
+    /// From here on keeps what is read, so that [`rewind`](Self::rewind) can go back to it, as long as its cost is at most `keep`, which
+    /// has to be well below the lag bound.
+    pub fn mark_start(&mut self, keep: u64) {
+        self.keep = keep;
         self.start = self.slot().look(|place| place.clone()).ok().map(|place| (place, self.seen));
     }
 

@@ -17,11 +17,13 @@ use serde::{Deserialize, Serialize};
 
 mod address;
 mod admin;
+mod capture;
 mod check;
 mod draft;
 mod faults;
 mod forms;
 mod marker;
+mod ports;
 mod record;
 mod shadow;
 mod text;
@@ -29,9 +31,11 @@ mod units;
 
 pub use address::{ListenAddress, Target, UpstreamAddress};
 pub use admin::{AdminConfig, DEFAULT_ADMIN};
+pub use capture::{CaptureConfig, CaptureFrom};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
+pub use ports::Ports;
 pub use record::RecordConfig;
 pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
 pub use units::{ByteSize, Fraction, Period};
@@ -47,6 +51,11 @@ pub struct Config {
     /// The application the proxy stands before: `:8080` (this host), `app:8080`, `http://10.0.0.5:8080`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamAddress>,
+    /// What a passive listener takes packets from, beside the proxy or instead of it. One or a list, each a word (`:8080`, `eth0:80,8080`,
+    /// `trace.pcapng:80`, `vxlan::4789`) or a map.
+    #[serde(deserialize_with = "forms::capture")]
+    #[schemars(schema_with = "forms::capture_schema")]
+    pub capture: Vec<CaptureConfig>,
     /// Where copies of the requests go. One or a list, each an address or a map.
     #[serde(deserialize_with = "forms::shadow")]
     #[schemars(schema_with = "forms::shadow_schema")]
@@ -113,6 +122,24 @@ pub struct EngineConfig {
 pub struct LimitsConfig {
     /// The byte budget: all that the engine holds of exchanges, together. What does not fit is dropped (`memory`).
     pub memory: ByteSize,
+    /// Bounds on what captures hold to put packets back into streams, beside `memory`.
+    pub reassembly: ReassemblyConfig,
+}
+
+/// Bounds on what captures hold to put packets back into streams, of all connections together. Beyond one, the connection that was idle longest
+/// is given up, and counted: nobody's flood of packets costs more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReassemblyConfig {
+    /// Bytes that wait for others before them, in all. 32 MiB is eight connections at their own bound.
+    pub bytes: ByteSize,
+    /// Bytes that wait for others before them, in one direction of a connection; beyond it what is missing is given up as lost. 4 MiB is what
+    /// a fast connection has under way while one packet is sent again.
+    pub flow_bytes: ByteSize,
+    /// Connections that are known at once; at some 500 bytes each, 65,536 are 32 MiB.
+    pub flows: NonZeroUsize,
+    /// How long a connection may be silent before it is forgotten. Two minutes, as a long poll is silent for a minute.
+    pub idle: Period,
 }
 
 /// What is logged and how.
@@ -174,6 +201,7 @@ impl Default for Config {
         Config {
             listen: Vec::new(),
             upstream: None,
+            capture: Vec::new(),
             shadow: Vec::new(),
             record: None,
             fraction: Fraction::ALL,
@@ -211,7 +239,18 @@ impl Default for EngineConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        LimitsConfig { memory: ByteSize::mib(256) }
+        LimitsConfig { memory: ByteSize::mib(256), reassembly: ReassemblyConfig::default() }
+    }
+}
+
+impl Default for ReassemblyConfig {
+    fn default() -> Self {
+        ReassemblyConfig {
+            bytes: ByteSize::mib(32),
+            flow_bytes: ByteSize::mib(4),
+            flows: NonZeroUsize::new(65_536).expect("not zero"),
+            idle: seconds(120),
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the sinks and starts the threads. `source` names the way in, for its counters.
+    /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
     /// When a recording cannot be opened or the system gives no thread.
@@ -87,7 +87,8 @@ impl Engine {
         observe(telemetry, &budget, &sinks, &queues);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), metrics).map_err(std::io::Error::other)?;
+        let lengths = queues.iter().map(crate::queue::Queue::length).collect();
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, metrics).map_err(std::io::Error::other)?;
         let fanout = Fanout { pipeline: Pipeline::new(config), queues };
 
         drop(_entered);
@@ -113,12 +114,17 @@ impl Engine {
         self.tap.clone()
     }
 
+    /// What the sources of another way in hold.
+    pub fn tap_of(&self, source: &str, telemetry: &Telemetry) -> Tap {
+        self.tap.counted_by(telemetry.source(source))
+    }
+
     /// The sinks with their counters, for a status line or the summary.
     pub fn sinks(&self) -> Arc<[SinkSlot]> {
         self.sinks.clone()
     }
 
-    /// Exchanges that the source has seen.
+    /// Exchanges that the source of [`tap`](Self::tap) has seen.
     pub fn seen(&self) -> crate::telemetry::Counter {
         self.seen.clone()
     }
@@ -165,6 +171,10 @@ fn rest_when_busy() {
     }
 }
 
+fn reading_of(queue: crate::queue::QueueLength) -> Reading {
+    Box::new(move || queue.get() as u64)
+}
+
 fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, sinks: &Arc<[SinkSlot]>, queues: &[crate::queue::Queue]) {
     let of_budget = |name: &str, help: &str, read: fn(&Budget) -> usize| {
         let budget = budget.clone();
@@ -173,7 +183,7 @@ fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, sinks: &Arc<[SinkSlot]>,
     of_budget("mirror_memory_used_bytes", "Bytes of exchanges held now.", Budget::used);
     of_budget("mirror_memory_peak_bytes", "The most bytes of exchanges held so far.", Budget::peak);
     of_budget("mirror_memory_limit_bytes", "The byte budget (limits.memory).", Budget::limit);
-    let waiting = sinks.iter().zip(queues).map(|(sink, queue)| (sink.name.clone(), Box::new(queue.gauge()) as Reading));
+    let waiting = sinks.iter().zip(queues).map(|(sink, queue)| (sink.name.clone(), reading_of(queue.length())));
     telemetry.gauges("mirror_sink_queue_length", "Copies that wait.", "sink", waiting.collect());
     let of_sinks = |name: &str, help: &str, read: fn(&SinkSlot) -> u64| {
         let reading = |(i, sink): (usize, &SinkSlot)| {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
@@ -38,7 +38,6 @@ pub(crate) struct Shared {
     pub(crate) id: ExchangeId,
     pub(crate) origin: Origin,
     pub(crate) started: SystemTime,
-    pub(crate) clock: Instant,
     pub(crate) request_head: Bytes,
     pub(crate) upstream: OnceLock<SocketAddr>,
     pub(crate) request_end: OnceLock<Duration>,

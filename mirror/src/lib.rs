@@ -34,6 +34,7 @@ mod fanout;
 pub mod http1;
 pub mod outcome;
 mod pipeline;
+pub mod pressure;
 pub mod queue;
 pub mod recording;
 pub mod resolve;

@@ -40,6 +40,8 @@ reasons! {
         Backoff = "backoff",
         /// The source lost the exchange before its request was whole.
         Aborted = "aborted",
+        /// The capture lost bytes of the request.
+        Incomplete = "incomplete",
         /// The head cannot be read.
         Malformed = "malformed",
         /// The disk did not keep up.
@@ -94,6 +96,8 @@ reasons! {
         Framing = "framing",
         /// We ended first.
         Shutdown = "shutdown",
+        /// The capture did not see the rest.
+        Capture = "capture",
     }
 }
 

@@ -38,10 +38,19 @@ impl Queue {
         }
     }
 
-    /// Tells how many copies wait, without keeping the queue open.
-    pub(crate) fn gauge(&self) -> impl Fn() -> u64 + Send + 'static {
-        let queue: WeakSender<Offer> = self.0.downgrade();
-        move || queue.upgrade().map_or(0, |queue| (queue.max_capacity() - queue.capacity()) as u64)
+    /// Tells how many copies wait.
+    pub(crate) fn length(&self) -> QueueLength {
+        QueueLength(self.0.downgrade())
+    }
+}
+
+/// How many copies wait in a queue, which it does not keep open.
+pub(crate) struct QueueLength(WeakSender<Offer>);
+
+impl QueueLength {
+    /// Those that wait now.
+    pub(crate) fn get(&self) -> usize {
+        self.0.upgrade().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 }
 

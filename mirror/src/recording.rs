@@ -27,7 +27,7 @@ pub struct Record {
     pub request: RecordedRequest,
     /// The response; none where there was none.
     pub response: Option<RecordedResponse>,
-    /// Why the exchange did not come to its end, e.g. `downstream left`; none where it did.
+    /// Why the exchange did not come to its end, e.g. `downstream`, or is not to be trusted (`ambiguous framing`); none where it did and is.
     pub aborted: Option<String>,
     /// When the request's last byte was seen, since `started`.
     pub request_end: Option<Duration>,
@@ -76,7 +76,7 @@ pub struct RecordedMessage {
     pub body_length: u64,
     /// Trailers in order.
     pub trailers: Vec<(Bytes, Bytes)>,
-    /// Why `body` is not the whole body, e.g. `max_body`, `memory`, `lag`, `aborted`; none where it is.
+    /// Why `body` is not the whole body, e.g. `max_body`, `memory`, `lag`, `aborted`, `capture` (bytes that a capture lost, or did not see any more); none where it is.
     pub truncated: Option<String>,
 }
 

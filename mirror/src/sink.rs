@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
+use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
 use crate::telemetry::{SinkMetrics, Telemetry};
 
@@ -36,6 +37,8 @@ pub struct SinkSlot {
     pub share: Arc<Share>,
     /// Copies that may wait before it.
     pub queue: usize,
+    /// What it has finished with and waits for something else.
+    pub(crate) backlog: Backlog,
     /// Whether it reads responses.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
@@ -80,6 +83,7 @@ pub(crate) fn plan(
             lag: shadow.lag.bytes(),
             share: share(),
             queue: shadow.queue.get(),
+            backlog: Backlog::default(),
             reads_responses: false,
             reads_answers: false,
             answers: true,
@@ -89,19 +93,21 @@ pub(crate) fn plan(
         plans.push(Plan::new(slot, sink));
     }
     if let (Some(record), Some(share)) = (&config.record, recorders) {
-        let slot = SinkSlot {
+        let mut slot = SinkSlot {
             name: "record".into(),
             fraction: record.fraction.unwrap_or(config.fraction),
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
             share,
             queue: recorder::QUEUE,
+            backlog: Backlog::default(),
             reads_responses: true,
             reads_answers: true,
             answers: false,
             metrics: telemetry.sink("record"),
         };
         let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;
+        slot.backlog = recorder.backlog();
         plans.push(Plan::new(slot, recorder));
     }
     Ok(plans)

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
@@ -15,6 +15,8 @@ use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
 use crate::budget::Budget;
 use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
 use crate::outcome::{Abort, DropReason};
+use crate::pressure::{Arriving, OneArriving, Pressure};
+use crate::queue::QueueLength;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -23,15 +25,22 @@ const EXCHANGE_OVERHEAD: usize = 6 * 1024;
 
 /// Where a source offers its exchanges. Cheap to clone; one a thread.
 #[derive(Clone)]
-pub struct Tap(Arc<Inner>);
+pub struct Tap {
+    inner: Arc<Inner>,
+    metrics: SourceMetrics,
+    patient: bool,
+}
 
 struct Inner {
     // Unbounded in number, but each arrival is charged to the budget first, which bounds it.
     arrivals: UnboundedSender<Arrival>,
     budget: Arc<Budget>,
     sinks: Arc<[SinkSlot]>,
+    /// In the order of the sinks.
+    queues: Box<[QueueLength]>,
+    /// Arrivals of patient taps that the fan-out has not taken yet.
+    arriving: Arriving,
     keeps_answers: bool,
-    metrics: SourceMetrics,
     instance: u64,
     sequence: AtomicU64,
 }
@@ -40,6 +49,8 @@ struct Inner {
 pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
+    /// Counts it, where its source asks for that.
+    pub(crate) _counted: Option<OneArriving>,
 }
 
 /// What one sink gets of an exchange.
@@ -54,30 +65,72 @@ impl Tap {
         arrivals: UnboundedSender<Arrival>,
         budget: Arc<Budget>,
         sinks: Arc<[SinkSlot]>,
+        queues: Box<[QueueLength]>,
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
         let keeps_answers = sinks.iter().any(|sink| sink.reads_answers);
         let instance = getrandom::u64()?;
-        Ok(Tap(Arc::new(Inner {
+        let inner = Inner {
             arrivals,
             budget,
             sinks,
+            queues,
+            arriving: Arriving::default(),
             keeps_answers,
-            metrics,
             instance,
             sequence: AtomicU64::new(0),
-        })))
+        };
+        Ok(Tap { inner: Arc::new(inner), metrics, patient: false })
+    }
+
+    /// The same for another way in, with counters of its own.
+    pub(crate) fn counted_by(&self, metrics: SourceMetrics) -> Tap {
+        Tap { metrics, ..self.clone() }
+    }
+
+    /// The same for a source that waits where there is no room, as [`pressure`](Self::pressure) tells it. Within one exchange no sink's
+    /// `lag` cuts its copies off, which is for sources that cannot wait: a sink may be behind by what it may hold in all.
+    pub fn patient(&self) -> Tap {
+        Tap { patient: true, ..self.clone() }
+    }
+
+    /// How full the bounds are now. It costs a few atomic reads a sink.
+    pub fn pressure(&self) -> Pressure {
+        let tap = &*self.inner;
+        Pressure::of(&tap.budget, &tap.sinks, &tap.queues, tap.arriving.count())
     }
 
     /// Offers an exchange by its request's head: the bytes of a whole HTTP/1 head, its empty line included. None where no sink
     /// is to have it, or it cannot be taken now, which is counted.
     pub fn begin(&self, head: Bytes, origin: Origin) -> Option<ExchangeWriter> {
-        let tap = &*self.0;
+        self.offer(head, origin, || (SystemTime::now(), Clock::Ours(Instant::now())))
+    }
+
+    /// The same for a source that knows when its bytes passed: `at`, since the Unix epoch, is when the head's first did, and
+    /// [`ExchangeWriter::at`] tells it of what follows.
+    pub fn begin_at(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        server: Option<SocketAddr>,
+        at: Duration,
+    ) -> Option<ExchangeWriter> {
+        // A stamp beyond what the system's time holds is nonsense of a damaged file.
+        let started = UNIX_EPOCH.checked_add(at).unwrap_or(UNIX_EPOCH);
+        let writer = self.offer(head, origin, || (started, Clock::Told { began: at, now: at }))?;
+        if let Some(server) = server {
+            writer.upstream(server);
+        }
+        Some(writer)
+    }
+
+    fn offer(&self, head: Bytes, origin: Origin, now: impl FnOnce() -> (SystemTime, Clock)) -> Option<ExchangeWriter> {
+        let tap = &*self.inner;
         let id = ExchangeId(u128::from(tap.instance) << 64 | u128::from(tap.sequence.fetch_add(1, Relaxed)));
-        tap.metrics.seen.inc();
+        self.metrics.seen.inc();
         let takes = |sink: &SinkSlot| sink.fraction.takes(id.0);
         if !tap.sinks.iter().any(takes) {
-            tap.metrics.outside_fraction.inc();
+            self.metrics.outside_fraction.inc();
             return None;
         }
         let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head.len()) else {
@@ -87,11 +140,11 @@ impl Tap {
             }
             return None;
         };
+        let (started, clock) = now();
         let shared = Arc::new(Shared {
             id,
             origin,
-            started: SystemTime::now(),
-            clock: Instant::now(),
+            started,
             request_head: head,
             upstream: Default::default(),
             request_end: Default::default(),
@@ -102,7 +155,8 @@ impl Tap {
             _charge: charge,
         });
         let taking = || tap.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
-        let bounds = |sink: &SinkSlot| SlotBounds { lag: sink.lag, share: sink.share.clone() };
+        let lag = |sink: &SinkSlot| if self.patient { sink.lag.max(sink.share.limit() as u64) } else { sink.lag };
+        let bounds = |sink: &SinkSlot| SlotBounds { lag: lag(sink), share: sink.share.clone() };
         let (request, request_readers) = BodyWriter::new(taking().map(|(_, sink)| bounds(sink)), &tap.budget);
         let reading = taking().filter(|(_, sink)| sink.reads_responses);
         let (response, response_readers) = BodyWriter::new(reading.map(|(_, sink)| bounds(sink)), &tap.budget);
@@ -116,19 +170,40 @@ impl Tap {
             })
             .collect();
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
-        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies });
-        Some(ExchangeWriter { shared, request, response })
+        let counted = self.patient.then(|| tap.arriving.one_more());
+        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, _counted: counted });
+        Some(ExchangeWriter { shared, clock, request, response })
     }
 
     /// Whether anything takes exchanges at all.
     pub fn has_sinks(&self) -> bool {
-        !self.0.sinks.is_empty()
+        !self.inner.sinks.is_empty()
+    }
+}
+
+/// What an exchange's times are told by.
+enum Clock {
+    /// By ours: now is when the source saw it.
+    Ours(Instant),
+    /// By the source's stamps, since the Unix epoch.
+    Told { began: Duration, now: Duration },
+}
+
+impl Clock {
+    /// Since the exchange began.
+    fn elapsed(&self) -> Duration {
+        match self {
+            Clock::Ours(began) => began.elapsed(),
+            // Stamps may run backwards.
+            Clock::Told { began, now } => now.saturating_sub(*began),
+        }
     }
 }
 
 /// Writes one exchange as the source sees it go by. Dropped without a word it is an abort.
 pub struct ExchangeWriter {
     shared: Arc<Shared>,
+    clock: Clock,
     request: BodyWriter,
     response: BodyWriter,
 }
@@ -144,16 +219,29 @@ impl ExchangeWriter {
         let _ = self.shared.upstream.set(address);
     }
 
+    /// When what is told next passed, since the Unix epoch. Only for exchanges begun by [`Tap::begin_at`].
+    pub fn at(&mut self, time: Duration) {
+        if let Clock::Told { now, .. } = &mut self.clock {
+            *now = time;
+        }
+    }
+
     /// More of the request's body, transfer coding removed.
     pub fn data(&mut self, bytes: Bytes) {
         self.request.append(bytes);
+    }
+
+    /// The source has lost this many bytes of the request's body here. What follows still counts, but the request is not whole: no target
+    /// gets it.
+    pub fn lost(&mut self, length: u64) {
+        self.request.lose(length);
     }
 
     /// The request is whole; with its trailer section as sent. What is called trailers in the design, and the end for a request
     /// without: a target must be told the end when it comes, not with the response's.
     pub fn request_end(&mut self, trailers: Option<Bytes>) {
         if self.request.is_open() {
-            let _ = self.shared.request_end.set(self.shared.clock.elapsed());
+            let _ = self.shared.request_end.set(self.clock.elapsed());
             self.request.end(BodyEnd::Complete(trailers));
         }
     }
@@ -161,12 +249,17 @@ impl ExchangeWriter {
     /// The final response's head: the bytes of a whole HTTP/1 head, its empty line included. Interim (1xx) heads are not offered,
     /// save 101.
     pub fn respond(&mut self, head: Bytes) {
-        let _ = self.shared.response.set((self.shared.clock.elapsed(), head));
+        let _ = self.shared.response.set((self.clock.elapsed(), head));
     }
 
     /// More of the response's body, transfer coding removed.
     pub fn response_data(&mut self, bytes: Bytes) {
         self.response.append(bytes);
+    }
+
+    /// The source has lost this many bytes of the response's body here.
+    pub fn response_lost(&mut self, length: u64) {
+        self.response.lose(length);
     }
 
     /// The exchange has come to its end; with the response's trailer section as sent.
@@ -186,7 +279,7 @@ impl ExchangeWriter {
     }
 
     fn end(&mut self, abort: Option<Abort>, body: BodyEnd) {
-        let _ = self.shared.ended.set((self.shared.clock.elapsed(), abort));
+        let _ = self.shared.ended.set((self.clock.elapsed(), abort));
         // Last, because readers take it for the end of the exchange.
         self.response.end(body);
     }

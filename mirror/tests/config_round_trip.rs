@@ -4,8 +4,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use mirror::config::{
-    AdminConfig, BackoffConfig, ByteSize, Config, EngineConfig, Fraction, HostPolicy, LimitsConfig, LogConfig,
-    LogFormat, MarkerConfig, Period, ProxyConfig, RecordConfig, ShadowConfig,
+    AdminConfig, BackoffConfig, ByteSize, CaptureConfig, CaptureFrom, Config, EngineConfig, Fraction, HostPolicy,
+    LimitsConfig, LogConfig, LogFormat, MarkerConfig, Period, ProxyConfig, ReassemblyConfig, RecordConfig,
+    ShadowConfig,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -93,6 +94,34 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// Ports that no shadow's target has.
+    fn capture()(
+        from in select(vec!["", "any", "eth0", "1", "null", "vxlan::4789", "vxlan:[::1]:1"]),
+        ports in prop::collection::vec(10_000u16.., 1..3),
+        bpf in of(select(vec!["not host 10.0.0.9", "off", "1", "# a"])),
+        (promiscuous, snaplen, more) in (any::<bool>(), size(1 << 18), size(1 << 30)),
+        millis in 1..10_000u64,
+    ) -> CaptureConfig {
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let capture: CaptureConfig = format!("{from}:{}", ports.join(",")).parse().unwrap();
+        CaptureConfig {
+            bpf: bpf.filter(|_| capture.vxlan.is_none()).map(str::to_owned),
+            promiscuous: promiscuous && matches!(capture.from(), CaptureFrom::Interface(_)),
+            snaplen,
+            buffer: ByteSize::new(2 * snaplen.bytes() + more.bytes()),
+            block_time: Period(Duration::from_millis(millis)),
+            ..capture
+        }
+    }
+}
+
+prop_compose! {
+    fn reassembly()(flow_bytes in size(1 << 40), more in size(1 << 40), flows in count(), idle in period()) -> ReassemblyConfig {
+        ReassemblyConfig { bytes: ByteSize::new(flow_bytes.bytes() + more.bytes()), flow_bytes, flows, idle }
+    }
+}
+
+prop_compose! {
     fn config()(
         ports in prop::collection::btree_set(1u16..1000, 1..4),
         listen_host in select(vec!["", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"]),
@@ -101,6 +130,7 @@ prop_compose! {
             .prop_flat_map(|ports| ports.into_iter().map(shadow).collect::<Vec<_>>()),
         (record, fraction, marker, proxy, threads) in (of(record()), fraction(), marker(), proxy(), count()),
         memory in size(1 << 50),
+        (captures, reassembly) in (prop::collection::vec(capture(), 0..3), reassembly()),
         admin in select(vec!["off", "default", ":9900", "[::1]:0"]),
         (format, level) in (select(vec![LogFormat::Auto, LogFormat::Human, LogFormat::Json]), select(vec!["off", "warn,mirror=debug"])),
         (drain_timeout, exit_after) in (period(), of(period())),
@@ -111,8 +141,9 @@ prop_compose! {
             admin: admin.parse::<AdminConfig>().unwrap(),
             engine: EngineConfig { threads },
             // At least what the largest sinks generated need.
-            limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)) },
+            limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
+            capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
             shadow, record, fraction, marker, proxy, drain_timeout, exit_after,
         }
     }
@@ -129,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_reader_panic(text in "([ \n\\[\\]{},:*&!|>~'\"-]|listen|shadow|target|record|marker|name|0|:80|%|<<){0,40}") {
+    fn no_text_makes_the_reader_panic(text in "([ \n\\[\\]{},:*&!|>~'\"-]|listen|capture|ports|shadow|target|record|marker|name|0|:80|%|<<){0,40}") {
         let _ = Config::from_yaml(&text);
     }
 }

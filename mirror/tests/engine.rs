@@ -12,6 +12,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (prop::option::of(0u16..2000), prop::bool::weighted(0.1)).prop_map(|(length, marked)| Op::Begin { length, marked }),
         4 => (i(), any::<u16>()).prop_map(|(i, length)| Op::Data { i, length }),
+        1 => (i(), any::<u16>()).prop_map(|(i, length)| Op::Lose { i, length }),
         2 => i().prop_map(|i| Op::RequestEnd { i }),
         2 => (i(), prop::bool::weighted(0.1)).prop_map(|(i, broken)| Op::Respond { i, broken }),
         4 => (i(), any::<u16>()).prop_map(|(i, length)| Op::ResponseData { i, length }),

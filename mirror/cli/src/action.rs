@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
-use mirror::config::{Config, Draft, Fault, Faults};
+use mirror::config::{CaptureConfig, Config, Draft, Fault, Faults};
 use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
@@ -14,6 +14,7 @@ pub(crate) enum Action {
     Run(Box<Config>),
     Print(Box<Config>),
     Check { file: PathBuf, config: Box<Config> },
+    Interfaces,
     Schema,
     Completions(Shell),
     Man,
@@ -41,9 +42,11 @@ impl Action {
                 Draft::read(&file).and_then(|draft| Action::with(draft, &flags)).map_err(in_file(&file))?
             }
             Some(Command::Check { file }) => {
-                let config = Box::new(Config::load(&file).map_err(in_file(&file))?);
+                let config = Config::load(&file).and_then(can_run).map_err(in_file(&file))?;
+                let config = Box::new(config);
                 Action::Check { file, config }
             }
+            Some(Command::Interfaces) => Action::Interfaces,
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
             Some(Command::Man) => Action::Man,
@@ -56,8 +59,21 @@ impl Action {
         lay_over(flags, &mut draft);
         Ok(match flags.print_config {
             true => Action::Print(Box::new(draft.typed()?)),
-            false => Action::Run(Box::new(draft.finish()?)),
+            false => Action::Run(Box::new(draft.finish().and_then(can_run)?)),
         })
+    }
+}
+
+/// Whether this build has all that the settings ask for.
+fn can_run(config: Config) -> Result<Config, Faults> {
+    match config.capture.first() {
+        Some(capture) if !cfg!(feature = "capture") => Err(Fault::new(
+            "capture",
+            capture,
+            "a `mirror` that was built with its feature `capture`; this one was not",
+        )
+        .into()),
+        _ => Ok(config),
     }
 }
 
@@ -95,6 +111,7 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
             draft.set(&format!("listen.{i}"), Value::from(address.as_str()), "--listen");
         }
     }
+    lay_captures_over(flags, draft);
     lay_shadows_over(flags, draft);
     lay_record_over(flags, draft);
     for setting in &flags.set {
@@ -105,6 +122,34 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
                 draft.set(key, value, &format!("--set {key}"));
             }
             None => draft.fault(Fault::new("--set", setting, "KEY=VALUE, as in limits.memory=64MiB")),
+        }
+    }
+}
+
+/// The captures given replace those of a file. What is said of captures by flag is said of all of these, and of no others.
+fn lay_captures_over(flags: &Flags, draft: &mut Draft) {
+    if !flags.capture.is_empty() {
+        draft.set("capture", Value::Sequence(Vec::new()), "--capture");
+    }
+    for (i, word) in flags.capture.iter().enumerate() {
+        draft.set(&format!("capture.{i}"), Value::from(word.as_str()), "--capture");
+    }
+    for (flag, key, value) in [
+        ("--bpf", "bpf", flags.bpf.as_deref().map(Value::from)),
+        ("--promiscuous", "promiscuous", flags.promiscuous.then(|| Value::from(true))),
+        ("--capture-buffer", "buffer", flags.capture_buffer.as_deref().map(Value::from)),
+    ] {
+        let Some(value) = value else { continue };
+        if flags.capture.is_empty() {
+            let expected =
+                format!("`--capture` beside it, which it is for; a file's are set by --set capture.0.{key}=…");
+            draft.fault(Fault::missing(flag, expected));
+        }
+        for (i, word) in flags.capture.iter().enumerate() {
+            // Of a word that cannot be read that is to be told, and nothing else.
+            if word.parse::<CaptureConfig>().is_ok() {
+                draft.set(&format!("capture.{i}.{key}"), value.clone(), flag);
+            }
         }
     }
 }

@@ -10,12 +10,15 @@ const EXAMPLES: &str = "\
 Examples:
   mirror --listen :80 --upstream :8080 --shadow :8082
   mirror --listen :80 --upstream :8080 --shadow :8082 --shadow http://10.0.0.7:9000 --fraction 25% --record traffic.avro
+  mirror --capture :8080 --shadow :8082
+  mirror --capture trace.pcapng:80 --record traffic.avro
   mirror run mirror.yaml
   mirror demo
 
 Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";
 
-/// Mirrors HTTP traffic: a proxy that copies what passes to other targets and to recordings, at no cost to those it serves.
+/// Mirrors HTTP traffic: a proxy or a passive listener that copies what passes to other targets and to recordings, at no cost to those
+/// who are served.
 #[derive(Debug, Parser)]
 #[command(name = "mirror", version, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -40,6 +43,8 @@ pub(crate) enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// Print what `--capture` can listen on, with addresses and link types.
+    Interfaces,
     /// Print the JSON Schema of the YAML file.
     Schema,
     /// Print a shell's completions.
@@ -66,6 +71,18 @@ pub(crate) struct Flags {
     /// The application: `:8080` (this host), `app:8080`.
     #[arg(long, value_name = "ADDRESS", help_heading = "Source")]
     pub(crate) upstream: Option<String>,
+    /// Listen instead of standing in the path: `:8080` (every interface), `eth0:80,8080`, `trace.pcapng:80`, `vxlan::4789`; may be repeated.
+    #[arg(long, value_name = "WHERE", help_heading = "Source")]
+    pub(crate) capture: Vec<String>,
+    /// Only packets that pass this filter too, in libpcap's language: `not host 10.0.0.9`.
+    #[arg(long, value_name = "FILTER", help_heading = "Source")]
+    pub(crate) bpf: Option<String>,
+    /// Take what the interface hears of others' traffic too.
+    #[arg(long, help_heading = "Source")]
+    pub(crate) promiscuous: bool,
+    /// Size of the ring between kernel and program [default: 64MiB].
+    #[arg(long, value_name = "SIZE", help_heading = "Source")]
+    pub(crate) capture_buffer: Option<String>,
     /// Add X-Forwarded-For and X-Forwarded-Proto towards the upstream.
     #[arg(long, help_heading = "Source")]
     pub(crate) forwarded: bool,

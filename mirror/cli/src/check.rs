@@ -6,9 +6,15 @@ use mirror::config::Config;
 
 pub(crate) fn report(file: &Path, config: &Config) -> String {
     let list = |words: Vec<String>| words.join(", ");
-    let mut parts = vec![format!("listens on {}", list(config.listen.iter().map(ToString::to_string).collect()))];
+    let mut parts = Vec::new();
+    if !config.listen.is_empty() {
+        parts.push(format!("listens on {}", list(config.listen.iter().map(ToString::to_string).collect())));
+    }
     if let Some(upstream) = &config.upstream {
         parts.push(format!("before {upstream}"));
+    }
+    if !config.capture.is_empty() {
+        parts.push(format!("captures {}", list(config.capture.iter().map(ToString::to_string).collect())));
     }
     parts.push(match config.shadow.as_slice() {
         [] => "shadows to no target".to_owned(),

@@ -14,6 +14,8 @@ mod args;
 mod check;
 mod demo;
 mod documents;
+mod interfaces;
+mod listener;
 mod log;
 mod run;
 mod status;
@@ -54,6 +56,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Run(config) => run::run(&config),
         Action::Print(config) => say(&config.to_yaml()),
         Action::Check { file, config } => say(&check::report(&file, &config)),
+        Action::Interfaces => say(&interfaces::list()?),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
         Action::Man => say(&documents::man()?),

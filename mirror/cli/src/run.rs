@@ -1,4 +1,4 @@
-//! `mirror --listen …` and `mirror run FILE`: boots, serves, drains, sums up.
+//! `mirror --listen …`, `mirror --capture …` and `mirror run FILE`: boots, serves and listens, drains, sums up.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,12 +11,16 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
-use crate::status::{self, StatusLine};
+use crate::listener::{self, Listener};
+use crate::status::{self, StatusLine, Sums};
 
 /// The exit code after a second signal: the drain was not waited for.
 const EXIT_CUT_SHORT: i32 = 1;
 
-/// Runs until a signal, or `exit_after`. Nothing is served before everything that can fail has not.
+/// The proxy as a way in, as recordings and metrics call it.
+const PROXY: &str = "proxy";
+
+/// Runs until a signal, `exit_after`, or the end of the saved captures where there is nothing else. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     crate::log::start(&config.log);
     let runtime = control_runtime()?;
@@ -46,11 +50,13 @@ pub(crate) enum Failed {
     System(anyhow::Error),
 }
 
-/// A proxy, its engine and its admin endpoint, serving.
+/// A proxy, a listener or both, their engine and its admin endpoint, serving.
 pub(crate) struct Running {
     config: Config,
-    proxy: Proxy,
+    proxy: Option<Proxy>,
+    listener: Option<Listener>,
     engine: Engine,
+    sums: Sums,
     admin: Admin,
     /// Admin, signals and the status line; the main thread's own.
     runtime: Runtime,
@@ -70,6 +76,7 @@ impl Running {
             };
             faults.0.extend(errors.iter().map(taken));
         });
+        let captures = listener::Opened::open(config).map_err(|refused| faults.0.extend(refused));
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
             faults.0.push(Fault::new("admin", &config.admin, format!("an address that can be listened on ({error})")));
         });
@@ -82,42 +89,55 @@ impl Running {
                 format!("a path that can be recorded to ({error})"),
             ));
         }
-        let (Ok(listeners), Ok(admin), true) = (listeners, admin, faults.0.is_empty()) else {
+        let (Ok(listeners), Ok(captures), Ok(admin), true) = (listeners, captures, admin, faults.0.is_empty()) else {
             return Err(Failed::Input(faults));
         };
 
-        let engine = Engine::start(config, "proxy", &telemetry).map_err(|error| match error {
+        let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
             mirror::engine::EngineError::Record(error) => {
                 Failed::Input(Fault::missing("record", format!("a path that can be recorded to ({error})")).into())
             }
             error => Failed::System(error.into()),
         })?;
         let addresses = listeners.addresses();
-        let proxy = Proxy::start(config, listeners, &engine.tap(), &telemetry)
-            .map_err(|error| Failed::System(anyhow::Error::msg(error.to_string())))?;
+        let proxy = match &config.upstream {
+            Some(_) => Some(
+                Proxy::start(config, listeners, &engine.tap(), &telemetry)
+                    .map_err(|error| Failed::System(anyhow::Error::msg(error.to_string())))?,
+            ),
+            None => None,
+        };
+        let listener = captures.map(|captures| captures.start(&engine, &telemetry));
+        let sources: Vec<&str> = proxy.iter().map(|_| PROXY).chain(listener.iter().map(|_| listener::SOURCE)).collect();
+        let sums = Sums::of(&engine, &sources, &telemetry);
         for address in &addresses {
             tracing::info!(%address, upstream = config.upstream.as_ref().map(ToString::to_string), "listening");
         }
+        for capture in &config.capture {
+            tracing::info!(%capture, "capturing");
+        }
         admin.serve(&runtime);
-        Ok(Running { config: config.clone(), proxy, engine, admin, runtime, addresses })
+        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, runtime, addresses })
     }
 
-    /// Serves until a signal or `exit_after`, then ends.
+    /// Serves until it is told to end or has nothing more to do, then ends.
     fn until_told(self, mut signals: Signals) -> anyhow::Result<ExitCode> {
-        let line = StatusLine::new(&self.engine);
+        let line = StatusLine::new(self.sums.clone());
         self.runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => tracing::info!(signal = name, "draining"),
                 () = exit_after(&self.config) => tracing::info!("exit_after: draining"),
+                () = self.read_to_the_end() => tracing::info!("the saved captures are read: draining"),
                 () = line.show() => {}
             }
         });
         line.clear();
         // From here on a second signal ends at once, wherever the drain is.
         let until = std::thread::Builder::new().name("mirror-drain".into());
-        let Running { config, proxy, engine, admin, runtime, .. } = self;
+        let Running { config, proxy, listener, engine, sums, admin, runtime, .. } = self;
         admin.draining();
-        let draining = until.spawn(move || drain(&config, proxy, engine))?;
+        let cut = listener.as_ref().and_then(Listener::cut);
+        let draining = until.spawn(move || drain(&config, proxy, listener, engine, &sums))?;
         runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => {
@@ -129,21 +149,43 @@ impl Running {
         });
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
         status::print(&summary);
-        Ok(ExitCode::SUCCESS)
+        match cut {
+            // What was read of it is kept.
+            Some(why) => Err(anyhow::Error::msg(why)),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    /// Resolves when there is nothing more to read and nobody to serve.
+    async fn read_to_the_end(&self) {
+        match (&self.proxy, &self.listener) {
+            (None, Some(listener)) => listener.ended().await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Drains and gives the sums.
     pub(crate) fn end(self) -> status::Summary {
         self.admin.draining();
-        drain(&self.config, self.proxy, self.engine)
+        drain(&self.config, self.proxy, self.listener, self.engine, &self.sums)
     }
 }
 
-/// First the source, so that what runs becomes whole; then the engine, so that it arrives.
-fn drain(config: &Config, proxy: Proxy, engine: Engine) -> status::Summary {
+/// First the sources, so that what runs becomes whole; then the engine, so that it arrives.
+fn drain(
+    config: &Config,
+    proxy: Option<Proxy>,
+    listener: Option<Listener>,
+    engine: Engine,
+    sums: &Sums,
+) -> status::Summary {
     let limit = config.drain_timeout.0;
-    proxy.drain(limit);
-    let sums = status::Sums::of(&engine);
+    if let Some(listener) = listener {
+        listener.stop();
+    }
+    if let Some(proxy) = proxy {
+        proxy.drain(limit);
+    }
     if !engine.drain(limit) {
         tracing::warn!("drain timeout: what the sinks had not finished is dropped");
     }

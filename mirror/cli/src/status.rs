@@ -10,7 +10,7 @@ use mirror::budget::Budget;
 use mirror::engine::Engine;
 use mirror::outcome::{DropReason, FailReason, SkipReason};
 use mirror::sink::SinkSlot;
-use mirror::telemetry::SinkMetrics;
+use mirror::telemetry::{SinkMetrics, Telemetry};
 use terminal_size::{Width, terminal_size_of};
 
 /// How often the line is written anew.
@@ -28,8 +28,8 @@ pub(crate) struct StatusLine {
 }
 
 impl StatusLine {
-    pub(crate) fn new(engine: &Engine) -> StatusLine {
-        StatusLine { sums: Sums::of(engine) }
+    pub(crate) fn new(sums: Sums) -> StatusLine {
+        StatusLine { sums }
     }
 
     /// Writes the line for ever.
@@ -99,10 +99,11 @@ fn bytes(n: usize) -> String {
 }
 
 /// Where the sums are read from; outlives the engine.
+#[derive(Clone)]
 pub(crate) struct Sums {
     sinks: Arc<[SinkSlot]>,
     budget: Arc<Budget>,
-    seen: mirror::telemetry::Counter,
+    seen: Vec<mirror::telemetry::Counter>,
 }
 
 /// What has become of everything.
@@ -127,12 +128,14 @@ pub(crate) struct SinkSummary {
 }
 
 impl Sums {
-    pub(crate) fn of(engine: &Engine) -> Sums {
-        Sums { sinks: engine.sinks(), budget: engine.budget(), seen: engine.seen() }
+    /// What comes of these ways in.
+    pub(crate) fn of(engine: &Engine, sources: &[&str], telemetry: &Telemetry) -> Sums {
+        let seen = sources.iter().map(|source| telemetry.source(source).seen).collect();
+        Sums { sinks: engine.sinks(), budget: engine.budget(), seen }
     }
 
     fn seen(&self) -> u64 {
-        self.seen.get()
+        self.seen.iter().map(mirror::telemetry::Counter::get).sum()
     }
 
     pub(crate) fn summary(&self) -> Summary {

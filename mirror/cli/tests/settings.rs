@@ -41,6 +41,9 @@ fn every_flag_sets_what_its_key_sets() {
         "--listen=:80",
         "--listen=[::1]:81",
         "--upstream=app:8080",
+        "--capture=eth0:80,8080",
+        "--capture=vxlan::4789",
+        "--capture-buffer=8MiB",
         "--forwarded",
         "--proxy-threads=2",
         "--shadow=:8082",
@@ -63,6 +66,8 @@ fn every_flag_sets_what_its_key_sets() {
         "--exit-after=1m",
         "--log-format=json",
         "--log-level=warn,mirror=debug",
+        "--set=capture.0.promiscuous=true",
+        "--set=capture.0.bpf=not host 10.0.0.9",
         "--set=shadow.1.lag=2MiB",
         "--set=shadow[0].name=first",
         "--set=shadow.0.backoff={after: 1, min: 1s}",
@@ -72,6 +77,9 @@ fn every_flag_sets_what_its_key_sets() {
     let yaml = "
         listen: [':80', '[::1]:81']
         upstream: app:8080
+        capture:
+          - {interface: eth0, ports: [80, 8080], buffer: 8MiB, promiscuous: true, bpf: not host 10.0.0.9}
+          - {vxlan: ':4789', buffer: 8MiB}
         shadow:
           - {target: ':8082', name: first, host: target, timeout: 1s, concurrency: 3, queue: 4, backoff: {after: 1, min: 1s}}
           - {target: 'http://10.0.0.7/p', host: target, timeout: 1s, concurrency: 3, queue: 4, lag: 2MiB}
@@ -163,6 +171,50 @@ fn flags_for_what_is_not_there_are_refused() {
 }
 
 #[test]
+fn captures_by_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    file(dir.path(), "a.yaml", "{capture: [eth0:80, 'vxlan::4789'], shadow: ':8082'}");
+    let flags = [
+        "run",
+        "a.yaml",
+        "--capture=eth1:81",
+        "--capture=any:82",
+        "--bpf=not port 22",
+        "--set=capture.1.snaplen=64KiB",
+    ];
+    let printed = stdout(&mirror(dir.path(), &[&flags[..], &["--print-config"]].concat()));
+    let expected = "{capture: [{interface: eth1, ports: 81, bpf: not port 22}, \
+                    {interface: any, ports: 82, bpf: not port 22, snaplen: 64KiB}], shadow: ':8082'}";
+    assert_eq!(printed, Config::from_yaml(expected).unwrap().to_yaml());
+    // A key is set in what a file says by a word.
+    let printed = stdout(&mirror(dir.path(), &["run", "a.yaml", "--set=capture.1.ports=[80]", "--print-config"]));
+    let expected = "{capture: [eth0:80, 'vxlan::4789:80'], shadow: ':8082'}";
+    assert_eq!(printed, Config::from_yaml(expected).unwrap().to_yaml());
+}
+
+#[test]
+fn captures_by_flag_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, said) in [
+        (&["--capture=:0", "--bpf=tcp"][..], "mirror: 1 fault\n--capture: \":0\": expected ports from 1 to 65535"),
+        (&["--capture=:70000"], "--capture: \":70000\": expected ports from 1 to 65535"),
+        (&["--capture=eth0"], "--capture: \"eth0\": expected what to capture"),
+        (&["--capture=none.pcap"], "--capture: \"none.pcap\": expected a saved capture that can be read"),
+        (&["--capture=vxlan::4789", "--bpf=tcp"], "--bpf: \"tcp\": expected no filter for VXLAN"),
+        (&["--capture=:80", "--promiscuous"], "--promiscuous: \"true\": expected one interface's name"),
+        (&["--capture=:80", "--capture-buffer=1kB"], "--capture-buffer: \"1kB\": expected a size from 512KiB"),
+        (&["--listen=:0", "--upstream=:1", "--bpf=tcp"], "--bpf: expected `--capture` beside it"),
+        (&["--capture=:80", "--capture=lo:8082"], "expected another address than capture[1] listens to (lo:8082)"),
+        (&["--capture=:80", "--set=capture.0.file=a.pcap"], "expected `file` or `interface` alone"),
+    ] {
+        let said_ = refused(&mirror(dir.path(), &[args, &["--shadow=:8082"]].concat()));
+        assert!(said_.contains(said), "{args:?}: {said_}");
+    }
+    let said = refused(&mirror(dir.path(), &["--capture=:80"]));
+    assert!(said.contains("shadow: expected a target, or something to `record` to"), "{said}");
+}
+
+#[test]
 fn a_loop_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let said = refused(&mirror(dir.path(), &["--listen=:8080", "--upstream=:8081", "--shadow=localhost:8080"]));
@@ -183,6 +235,11 @@ fn check_says_ok_or_all_faults() {
     file(dir.path(), "good.yaml", "{listen: ':80', upstream: ':8080', shadow: ':8082', fraction: 1/4}");
     let said = stdout(&mirror(dir.path(), &["check", "good.yaml"]));
     assert_eq!(said, "good.yaml: ok\nlistens on :80; before 127.0.0.1:8080; shadows to 127.0.0.1:8082 (25%)\n");
+
+    file(dir.path(), "listener.yaml", "{capture: [':8080', 'vxlan::4789'], record: a.avro}");
+    let said = stdout(&mirror(dir.path(), &["check", "listener.yaml"]));
+    let expected = "captures any:8080, vxlan::4789; shadows to no target; records to a.avro (100%)";
+    assert_eq!(said, format!("listener.yaml: ok\n{expected}\n"));
 
     file(dir.path(), "bad.yaml", "{lissen: ':80', fraction: 101%}");
     let said = refused(&mirror(dir.path(), &["check", "bad.yaml"]));

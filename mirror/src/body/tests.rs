@@ -106,12 +106,12 @@ fn a_collector_is_woken_for_much_or_for_the_end_only() {
 }
 
 #[test]
-fn a_rewind_goes_back_while_what_was_read_is_within_half_the_bound() {
+fn a_rewind_goes_back_while_what_was_read_is_within_its_bound() {
     let slot = bounds(8000, 1 << 20);
     let (mut writer, mut readers, budget) = body(1 << 20, std::slice::from_ref(&slot));
     let reader = &mut readers[0];
     assert!(!reader.rewind(), "no start was marked");
-    reader.mark_start();
+    reader.mark_start(4000);
     for text in ["one", "two"] {
         writer.append(Bytes::from_static(text.as_bytes()));
         let chunk = data(reader.try_next().unwrap());
@@ -167,7 +167,7 @@ proptest! {
     fn readers_get_a_prefix_and_all_is_given_back(ops in prop::collection::vec(op(), 0..80), lag in 500u64..20_000) {
         let slots = [bounds(lag, 15_000), bounds(ROOMY, 30_000)];
         let (mut writer, readers, budget) = body(40_000, &slots);
-        let mut readers: Vec<_> = readers.into_iter().map(|mut r| { r.mark_start(); Some((r, 0usize)) }).collect();
+        let mut readers: Vec<_> = readers.into_iter().map(|mut r| { r.mark_start(lag / 2); Some((r, 0usize)) }).collect();
         let mut appended: Vec<u8> = Vec::new();
         for op in ops {
             match op {

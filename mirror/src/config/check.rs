@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use super::{AdminConfig, ByteSize, Config, Fault, Period};
 
+mod capture;
 mod filter;
 mod path;
 
@@ -58,6 +59,7 @@ impl Config {
         self.check_source(&mut findings);
         self.check_listen(&mut findings);
         self.check_loops(&mut findings);
+        self.check_captures(&mut findings);
         self.check_shadows(&mut findings);
         self.check_record(&mut findings);
         self.check_memory(&mut findings);
@@ -65,13 +67,19 @@ impl Config {
         findings.faults
     }
 
-    /// Something gives exchanges: a proxy, which has two sides.
+    /// Something gives exchanges: a proxy, which has two sides, or a capture.
     fn check_source(&self, findings: &mut Findings<'_>) {
         match (self.listen.is_empty(), &self.upstream) {
             (true, Some(upstream)) => {
                 findings.missing("listen", &format!("an address to listen on, as there is an upstream ({upstream})"));
             }
-            (true, None) => findings.missing("listen", "an address to listen on, as nothing else gives exchanges"),
+            (true, None) if self.capture.is_empty() && !findings.is_unread("capture") => {
+                findings.missing(
+                    "listen",
+                    "an address to listen on, or something to `capture`, as nothing else gives exchanges",
+                );
+            }
+            (true, None) => {}
             (false, None) => findings.missing("upstream", "the application's address, as there is one to listen on"),
             (false, Some(_)) => {}
         }

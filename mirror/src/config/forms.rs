@@ -7,11 +7,17 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Expected, ListenAddress, RecordConfig, ShadowConfig};
+use super::{CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
 
 /// `listen`: an address or a list of them.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListenAddress>, D::Error> {
     deserializer.deserialize_any(OneOrList(PhantomData))
+}
+
+/// `capture`: a word or a list of them, each a string or a map.
+pub(super) fn capture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CaptureConfig>, D::Error> {
+    let captures: Vec<WordOrMap<CaptureConfig>> = deserializer.deserialize_any(OneOrList(PhantomData))?;
+    Ok(captures.into_iter().map(|WordOrMap(capture)| capture).collect())
 }
 
 /// `shadow`: a target or a list of them, each a string or a map.
@@ -27,6 +33,11 @@ pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 
 pub(super) fn listen_schema(generator: &mut SchemaGenerator) -> Schema {
     let one = generator.subschema_for::<ListenAddress>();
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+pub(super) fn capture_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = word_or_map_schema::<CaptureConfig>(generator);
     json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
 }
 
@@ -53,6 +64,18 @@ trait FromWord: Sized {
     fn from_word(word: &str) -> Result<Self, Expected>;
 
     fn word_schema(generator: &mut SchemaGenerator) -> Schema;
+}
+
+impl FromWord for CaptureConfig {
+    const FORMS: &'static str = "what to capture, as in :8080, eth0:80,8080, trace.pcapng:80 or vxlan::4789, or a map with `interface`, `file` or `vxlan`, and `ports`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        word.parse()
+    }
+
+    fn word_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"(:[0-9]{1,5}(,[0-9]{1,5})*|\.(pcap|pcapng|cap)(\.gz)?)$" })
+    }
 }
 
 impl FromWord for ShadowConfig {

@@ -12,6 +12,7 @@ use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
 use crate::exchange::{Account, Exchange};
 use crate::outcome::DropReason;
+use crate::pressure::Backlog;
 use crate::queue::{ExchangeStream, Offer};
 use crate::recording::Record;
 use crate::recording::file::FileError;
@@ -64,6 +65,11 @@ impl Recorder {
             batch: Mutex::new(Batch::new(flush_bytes)),
             disk: Disk::open(config, share, telemetry)?,
         })
+    }
+
+    /// What waits for the disk.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.disk.backlog()
     }
 
     /// Collects one exchange to its end and records it.

@@ -35,6 +35,8 @@ pub struct Shadow {
     concurrency: usize,
     timeout: std::time::Duration,
     retries: u32,
+    /// How much of a request is kept so that it can be sent again: half of what it may be behind.
+    rewind: u64,
     pool: Arc<Pool>,
     backoff: Backoff,
     keep: Option<Keep>,
@@ -59,6 +61,7 @@ impl Shadow {
             concurrency: config.concurrency.get(),
             timeout: config.timeout.0,
             retries: config.retries,
+            rewind: config.lag.bytes() / 2,
             backoff: Backoff::new(&config.backoff, &name, telemetry),
             keep: keep_for.map(|share| Keep {
                 most: config.answer_body.bytes(),
@@ -80,7 +83,7 @@ impl Shadow {
             return account.dropped(DropReason::Malformed);
         };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
-        body.mark_start();
+        body.mark_start(self.rewind);
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body).await {

@@ -37,6 +37,8 @@ pub(crate) enum Op {
     Begin { length: Option<u16>, marked: bool },
     /// More of exchange `i`'s request.
     Data { i: u8, length: u16 },
+    /// Bytes of exchange `i`'s request that its source lost.
+    Lose { i: u8, length: u16 },
     /// The end of exchange `i`'s request.
     RequestEnd { i: u8 },
     /// The head of exchange `i`'s response.
@@ -88,6 +90,11 @@ pub(crate) fn run(manner: Manner, memory: usize, ops: &[Op]) {
             Op::Data { i, length } => {
                 if let Some(i) = at(i, &open) {
                     open[i].data(vec![b'q'; usize::from(*length)].into());
+                }
+            }
+            Op::Lose { i, length } => {
+                if let Some(i) = at(i, &open) {
+                    open[i].lost(u64::from(*length));
                 }
             }
             Op::RequestEnd { i } => {

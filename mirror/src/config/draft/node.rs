@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Mapping, Value};
 
-use crate::config::{Expected, Fault, Faults};
+use crate::config::{CaptureConfig, Expected, Fault, Faults};
 
 /// One setting, or several.
 #[derive(Debug, Clone)]
@@ -182,14 +182,11 @@ impl Node {
     /// The map here; a word becomes the value of the key it stands for.
     fn as_map(&mut self) -> Result<&mut Vec<(String, Node)>, Expected> {
         if let Kind::Leaf(value) = &self.kind {
-            self.kind = Kind::Map(match self.word_of() {
-                Some(name) if !value.is_null() => {
-                    let mut node = self.clone();
-                    node.key = format!("{}.{name}", self.key);
-                    vec![(name.to_owned(), node)]
-                }
-                _ => Vec::new(),
-            });
+            let pairs = if value.is_null() { Vec::new() } else { self.meaning(value) };
+            let node = |name: &str, value| {
+                (name.to_owned(), Node { key: format!("{}.{name}", self.key), kind: Kind::Leaf(value), ..self.clone() })
+            };
+            self.kind = Kind::Map(pairs.into_iter().map(|(name, value)| node(name, value)).collect());
         }
         match &mut self.kind {
             Kind::Map(map) => Ok(map),
@@ -219,7 +216,7 @@ impl Node {
                 // The one in place of a list of one.
                 (None, Kind::Leaf(_) | Kind::Map(_), Step::Index(0)) => {}
                 // A word in place of a map.
-                (None, Kind::Leaf(_), Step::Key(name)) if node.word_of() == Some(name) => {}
+                (None, Kind::Leaf(_), Step::Key(name)) if node.words_of().contains(&name.as_str()) => {}
                 _ => {
                     let original = steps[i..].iter().fold(node.key.clone(), |path, step| step.after(&path));
                     return (original.clone(), original);
@@ -229,12 +226,26 @@ impl Node {
         (node.key.clone(), if node.place.is_empty() { node.key.clone() } else { node.place.clone() })
     }
 
-    /// The key that a word here is the value of.
-    fn word_of(&self) -> Option<&'static str> {
+    /// The keys that a word here may stand for.
+    fn words_of(&self) -> &'static [&'static str] {
         match self.key.split_once('[').map_or(self.key.as_str(), |(key, _)| key) {
-            "shadow" => Some("target"),
-            "record" => Some("path"),
-            _ => None,
+            "capture" => &["interface", "file", "vxlan", "ports"],
+            "shadow" => &["target"],
+            "record" => &["path"],
+            _ => &[],
+        }
+    }
+
+    /// What the word here says by those keys.
+    fn meaning(&self, word: &Value) -> Vec<(&'static str, Value)> {
+        match self.words_of() {
+            // One that cannot be read is left to the typed read, which says what is wrong with it.
+            ["interface", ..] => match word.as_str().map(str::parse::<CaptureConfig>) {
+                Some(Ok(capture)) => capture.keys(),
+                _ => vec![("interface", word.clone())],
+            },
+            [name, ..] => vec![(name, word.clone())],
+            [] => Vec::new(),
         }
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::{Exchange, Response};
-use crate::http1::{Headers, RequestHead, ResponseHead};
-use crate::outcome::DropReason;
+use crate::http1::{Headers, RequestHead, ResponseHead, is_ambiguous};
+use crate::outcome::{Abort, DropReason};
 use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 
 /// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
@@ -50,8 +50,16 @@ async fn read(reader: Option<BodyReader>, most: u64) -> Result<Body, DropReason>
                 }
             }
             Some(Chunk::End(end)) => {
+                let lost = reader.lost();
+                body.length = body.length.saturating_add(lost);
                 match end {
-                    BodyEnd::Complete(trailers) => body.trailers = trailers,
+                    BodyEnd::Complete(trailers) => {
+                        body.trailers = trailers;
+                        if lost > 0 {
+                            body.truncated = Some(Abort::Capture.label());
+                        }
+                    }
+                    BodyEnd::Aborted(Abort::Capture) => body.truncated = Some(Abort::Capture.label()),
                     BodyEnd::Aborted(_) => body.truncated = Some("aborted"),
                     BodyEnd::Lost(reason) => body.truncated = Some(reason.label()),
                 }
@@ -67,6 +75,12 @@ fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
     let (response_start, response_head) = exchange.response().unzip();
     let (end, aborted) = exchange.ended().unzip();
     let unreadable = matches!(response_head, Some(Err(_))).then(|| "unreadable response".to_owned());
+    let ambiguous = || {
+        let response = response_head.as_ref().and_then(|head| head.as_ref().ok());
+        let is_so = is_ambiguous(&head.headers) || response.is_some_and(|head| is_ambiguous(&head.headers));
+        is_so.then(|| "ambiguous framing".to_owned())
+    };
+    let aborted = aborted.flatten().map(|why| why.label().to_owned()).or(unreadable).or_else(ambiguous);
     Record {
         id: exchange.id().0,
         started: exchange.started(),
@@ -80,7 +94,7 @@ fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
             message: message(&head.headers, request),
         },
         response: response_head.and_then(Result::ok).map(|head| recorded(&head, response)),
-        aborted: aborted.flatten().map(|why| why.label().to_owned()).or(unreadable),
+        aborted,
         request_end: exchange.request_end(),
         response_start,
         end,

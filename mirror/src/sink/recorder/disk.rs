@@ -12,6 +12,7 @@ use crate::config::RecordConfig;
 use crate::engine::SETTLE;
 use crate::exchange::Account;
 use crate::outcome::{DropReason, FailReason};
+use crate::pressure::Backlog;
 use crate::recording::avro::Block;
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
 use crate::sink::Shutdown;
@@ -106,6 +107,11 @@ impl Disk {
             Box::new(move || most as u64),
         );
         Ok(Disk { queue, unsettled, waiting, most, share: share.clone(), ended })
+    }
+
+    /// What waits in the queue.
+    pub(super) fn backlog(&self) -> Backlog {
+        Backlog { waiting: self.waiting.clone(), most: self.most }
     }
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.

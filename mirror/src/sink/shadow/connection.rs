@@ -211,7 +211,12 @@ impl Outgoing {
     /// Takes what is there of the body. `Continue` where more would fit and is not there yet.
     fn gather(&mut self, body: &mut BodyReader) -> Result<ControlFlow<()>, Unsent> {
         while self.pieces.len() < MAX_PIECES && !self.ended {
-            match body.try_next().map_err(Unsent::Dropped)? {
+            let next = body.try_next().map_err(Unsent::Dropped)?;
+            // Looked at after the chunk: what is lost before it is told by then. A target is not to see the rest as if it followed.
+            if body.lost() > 0 {
+                return Err(Unsent::Dropped(DropReason::Incomplete));
+            }
+            match next {
                 None => return Ok(ControlFlow::Continue(())),
                 Some(Chunk::Data(bytes)) => {
                     self.length += bytes.len() as u64;
