@@ -1,6 +1,7 @@
 //! `mirror --listen …` and `mirror run FILE`: boots, serves, drains, sums up.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults};
@@ -11,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
+use crate::log::Log;
 use crate::status::{self, StatusLine};
 
 /// The exit code after a second signal: the drain was not waited for.
@@ -18,7 +20,7 @@ const EXIT_CUT_SHORT: i32 = 1;
 
 /// Runs until a signal, or `exit_after`. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    crate::log::start(&config.log);
+    let log = crate::log::start(&config.log);
     let runtime = control_runtime()?;
     // Before anything is bound: a signal that comes while the start is under way drains too.
     let signals = {
@@ -30,7 +32,8 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
         Err(Failed::System(error)) => return Err(error),
     };
-    running.until_told(signals)
+    log.observe(&running.telemetry);
+    running.until_told(signals, log)
 }
 
 /// The runtime of the main thread: admin endpoint, signals, status line.
@@ -52,6 +55,7 @@ pub(crate) struct Running {
     proxy: Proxy,
     engine: Engine,
     admin: Admin,
+    telemetry: Arc<Telemetry>,
     /// Admin, signals and the status line; the main thread's own.
     runtime: Runtime,
     pub(crate) addresses: Vec<std::net::SocketAddr>,
@@ -99,11 +103,12 @@ impl Running {
             tracing::info!(%address, upstream = config.upstream.as_ref().map(ToString::to_string), "listening");
         }
         admin.serve(&runtime);
-        Ok(Running { config: config.clone(), proxy, engine, admin, runtime, addresses })
+        Ok(Running { config: config.clone(), proxy, engine, admin, telemetry, runtime, addresses })
     }
 
     /// Serves until a signal or `exit_after`, then ends.
-    fn until_told(self, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    fn until_told(self, mut signals: Signals, log: Log) -> anyhow::Result<ExitCode> {
+        let mut log = Some(log);
         let line = StatusLine::new(&self.engine);
         self.runtime.block_on(async {
             tokio::select! {
@@ -122,12 +127,14 @@ impl Running {
             tokio::select! {
                 name = signals.next() => {
                     tracing::warn!(signal = name, "a second signal: ending at once");
+                    drop(log.take());
                     std::process::exit(EXIT_CUT_SHORT);
                 }
                 () = ended(&draining) => {}
             }
         });
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
+        drop(log);
         status::print(&summary);
         Ok(ExitCode::SUCCESS)
     }
