@@ -33,7 +33,7 @@ fn nobody_waits_for_a_log_that_is_not_read() {
         assert_eq!(answer.status(), 502);
     }
     let dropped = wait_for("lines that are given up", WITHIN, || {
-        Some(mirror.metrics().sum("mirror_log_lines_dropped", &[])).filter(|&dropped| dropped > 0.0)
+        Some(mirror.metrics().sum("mirror_log_lines_dropped_total", &[])).filter(|&dropped| dropped > 0.0)
     });
     assert!(dropped < 1200.0, "{dropped}");
 

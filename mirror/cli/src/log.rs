@@ -27,10 +27,11 @@ impl Log {
     /// Has the metrics tell of lines that were given up.
     pub(crate) fn observe(&self, telemetry: &Telemetry) {
         let given_up = self.given_up.clone();
-        telemetry.gauge(
-            "mirror_log_lines_dropped",
-            "Log lines given up since the start, as stderr did not take them.",
-            Box::new(move || given_up.dropped_lines() as u64),
+        telemetry.counters(
+            "mirror_log_lines_dropped_total",
+            "Log lines given up, as they could not be written in time.",
+            "to",
+            vec![("stderr".into(), Box::new(move || given_up.dropped_lines() as u64))],
         );
     }
 }
