@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::time::Duration;
 
-use super::batch::Full;
-use crate::budget::Share;
+use super::batch::{Full, Pending};
+use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
-use crate::outcome::{DropReason, FailReason};
+use crate::outcome::{DropReason, FailReason, Outcome};
+use crate::recording::avro::{Block, KEPT_FRAME, frame_bound};
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
 use crate::telemetry::{Counter, Telemetry};
 
@@ -31,13 +32,17 @@ pub(super) struct Disk {
     queue: Sender<Full>,
     waiting: Arc<AtomicUsize>,
     most: usize,
-    share: Arc<Share>,
     ended: tokio::sync::oneshot::Receiver<()>,
 }
 
 impl Disk {
     /// Opens the recording, so that what is wrong with it is told before anything runs, and starts the thread.
-    pub(super) fn open(config: &RecordConfig, share: &Arc<Share>, telemetry: &Telemetry) -> Result<Disk, FileError> {
+    pub(super) fn open(
+        config: &RecordConfig,
+        budget: &Arc<Budget>,
+        share: &Share,
+        telemetry: &Telemetry,
+    ) -> Result<Disk, FileError> {
         let (file, found) = RecordingFile::open(file_options(config))?;
         let path = found.path.display();
         if found.blocks > 0 {
@@ -55,7 +60,7 @@ impl Disk {
         let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
         let writer = Writer {
             file,
-            share: share.clone(),
+            budget: budget.clone(),
             waiting: waiting.clone(),
             records: counter("mirror_record_records_total", "Records written."),
             bytes: counter("mirror_record_bytes_total", "Bytes of records written, before compression."),
@@ -75,13 +80,13 @@ impl Disk {
             "Bytes of finished blocks that wait for the disk.",
             Box::new(move || gauge.load(Relaxed) as u64),
         );
-        let most = config.disk_queue.as_usize();
+        let most = config.disk_queue.as_usize().min(share.limit());
         telemetry.gauge(
             "mirror_record_waiting_limit_bytes",
-            "Bytes of finished blocks that may wait for the disk (record.disk_queue).",
+            "Bytes of finished blocks that may wait for the disk: record.disk_queue, within the sink's share of the byte budget.",
             Box::new(move || most as u64),
         );
-        Ok(Disk { queue, waiting, most, share: share.clone(), ended })
+        Ok(Disk { queue, waiting, most, ended })
     }
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
@@ -89,7 +94,7 @@ impl Disk {
         let bytes = full.block.len();
         let waiting = self.waiting.fetch_add(bytes, Relaxed);
         // A single block larger than the queue may pass an idle disk: it is no slower for it.
-        let fits = self.share.add(bytes) && (waiting == 0 || waiting + bytes <= self.most);
+        let fits = waiting == 0 || waiting + bytes <= self.most;
         let refused = match fits {
             true => match self.queue.send(full) {
                 Ok(()) => return,
@@ -98,8 +103,7 @@ impl Disk {
             false => full,
         };
         self.waiting.fetch_sub(bytes, Relaxed);
-        self.share.sub(bytes);
-        refused.accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
+        refused.records.into_iter().for_each(|record| record.account.dropped(DropReason::DiskSlow));
     }
 
     /// Waits until all that was handed over is written.
@@ -111,7 +115,7 @@ impl Disk {
 
 struct Writer {
     file: RecordingFile,
-    share: Arc<Share>,
+    budget: Arc<Budget>,
     waiting: Arc<AtomicUsize>,
     records: Counter,
     bytes: Counter,
@@ -121,29 +125,44 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, full: &Receiver<Full>) {
-        while let Ok(Full { block, accounts, charges }) = full.recv() {
-            match self.file.write_block(&block) {
-                Ok(()) => {
-                    self.records.inc_by(block.count());
-                    self.bytes.inc_by(block.len() as u64);
-                    self.blocks.inc();
-                    if self.complained.take().is_some() {
-                        tracing::info!("the recording is written again");
-                    }
-                    accounts.into_iter().for_each(|account| account.delivered(None));
-                }
-                Err(error) => {
-                    self.complain(&error, block.count());
-                    let reason = match error.kind() {
-                        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
-                        _ => FailReason::Disk,
-                    };
-                    accounts.into_iter().for_each(|account| account.failed(reason));
+        while let Ok(Full { block, records }) = full.recv() {
+            let outcome = self.write(&block);
+            for Pending { account, .. } in records {
+                match outcome {
+                    Outcome::Failed(reason) => account.failed(reason),
+                    Outcome::Dropped(reason) => account.dropped(reason),
+                    _ => account.delivered(None),
                 }
             }
-            drop(charges);
             self.waiting.fetch_sub(block.len(), Relaxed);
-            self.share.sub(block.len());
+        }
+    }
+
+    /// Writes a block, and tells what becomes of its records. Its frame is held beside it meanwhile: a usual one in a buffer that is
+    /// there for good, a larger one within the budget.
+    fn write(&mut self, block: &Block) -> Outcome {
+        let bound = frame_bound(block);
+        let _charge = match self.budget.charge(if bound > KEPT_FRAME { bound } else { 0 }) {
+            Some(charge) => charge,
+            None => return Outcome::Dropped(DropReason::Memory),
+        };
+        match self.file.write_block(block) {
+            Ok(()) => {
+                self.records.inc_by(block.count());
+                self.bytes.inc_by(block.len() as u64);
+                self.blocks.inc();
+                if self.complained.take().is_some() {
+                    tracing::info!("the recording is written again");
+                }
+                Outcome::Delivered
+            }
+            Err(error) => {
+                self.complain(&error, block.count());
+                Outcome::Failed(match error.kind() {
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
+                    _ => FailReason::Disk,
+                })
+            }
         }
     }
 
