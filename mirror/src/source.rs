@@ -21,6 +21,11 @@ use crate::telemetry::SourceMetrics;
 /// What an exchange costs beside its bodies: the buffer its head is in (pingora reads into 4 KiB), its cells, slots and tasks.
 const EXCHANGE_OVERHEAD: usize = 6 * 1024;
 
+/// What a head costs: the buffer it came in may have grown by doubling, and parsed lines are about as long as themselves again.
+fn head_cost(head: &Bytes) -> usize {
+    2 * head.len()
+}
+
 /// Where a source offers its exchanges. Cheap to clone; one a thread.
 #[derive(Clone)]
 pub struct Tap(Arc<Inner>);
@@ -80,7 +85,7 @@ impl Tap {
             tap.metrics.outside_fraction.inc();
             return None;
         }
-        let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head.len()) else {
+        let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head_cost(&head)) else {
             for sink in tap.sinks.iter().filter(|sink| takes(sink)) {
                 sink.metrics.offered.inc();
                 sink.metrics.dropped.inc(DropReason::Memory as usize);
@@ -117,7 +122,7 @@ impl Tap {
             .collect();
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies });
-        Some(ExchangeWriter { shared, request, response })
+        Some(ExchangeWriter { shared, request, response, budget: tap.budget.clone() })
     }
 
     /// Whether anything takes exchanges at all.
@@ -131,6 +136,7 @@ pub struct ExchangeWriter {
     shared: Arc<Shared>,
     request: BodyWriter,
     response: BodyWriter,
+    budget: Arc<Budget>,
 }
 
 impl ExchangeWriter {
@@ -158,10 +164,21 @@ impl ExchangeWriter {
         }
     }
 
+    /// Whether any sink still reads the response: where none does, its head need not be made.
+    pub fn is_response_read(&self) -> bool {
+        self.response.is_read()
+    }
+
     /// The final response's head: the bytes of a whole HTTP/1 head, its empty line included. Interim (1xx) heads are not offered,
     /// save 101.
     pub fn respond(&mut self, head: Bytes) {
-        let _ = self.shared.response.set((self.shared.clock.elapsed(), head));
+        if !self.is_response_read() {
+            return;
+        }
+        match self.budget.charge(head_cost(&head)) {
+            Some(charge) => drop(self.shared.response.set((self.shared.clock.elapsed(), charge.hold(head)))),
+            None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
+        }
     }
 
     /// More of the response's body, transfer coding removed.
