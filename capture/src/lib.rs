@@ -27,6 +27,7 @@ pub mod connection;
 pub mod decode;
 pub mod flow;
 pub mod listener;
+mod metrics;
 mod offer;
 mod packet;
 pub mod reassembly;

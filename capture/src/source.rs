@@ -194,6 +194,15 @@ impl Running {
     pub fn stats(&self) -> Vec<LiveStats> {
         self.counts.iter().map(|counts| counts.read()).collect()
     }
+
+    /// The same for who looks again and again, e.g. for metrics.
+    pub fn watches(&self) -> Vec<impl Fn() -> LiveStats + Clone + Send + 'static> {
+        let watch = |counts: &Arc<Counts>| {
+            let counts = counts.clone();
+            move || counts.read()
+        };
+        self.counts.iter().map(watch).collect()
+    }
 }
 
 impl Drop for Running {

@@ -29,7 +29,7 @@ use crate::outcome::{Abort, DropReason};
 
 /// What a chunk costs beside its bytes: its cell, its owner and the allocator's rounding. Without it, bodies of one-byte
 /// chunks would hold a hundred times their bound.
-const CHUNK_OVERHEAD: usize = 256;
+pub(crate) const CHUNK_OVERHEAD: usize = 256;
 
 fn cost(bytes: &Bytes) -> usize {
     bytes.len() + CHUNK_OVERHEAD
@@ -200,7 +200,7 @@ impl BodyWriter {
 
     /// Appends a chunk. Never waits: where the budget has no room for it the body ends as lost, which is told by `false`.
     pub(crate) fn append(&mut self, bytes: Bytes) -> bool {
-        if bytes.is_empty() || self.tail.is_none() {
+        if bytes.is_empty() || self.tail.is_none() || !self.is_read() {
             return true;
         }
         let n = cost(&bytes);
@@ -238,6 +238,11 @@ impl BodyWriter {
             self.flow.ended.store(true, SeqCst);
             self.flow.slots.iter().for_each(|slot| slot.waker.wake());
         }
+    }
+
+    /// Whether there is a reader still that has not been cut off; what is appended otherwise is not kept.
+    pub(crate) fn is_read(&self) -> bool {
+        self.flow.slots.iter().any(|slot| slot.behind.load(SeqCst) & FLAGS == 0)
     }
 
     /// Whether it has not ended.

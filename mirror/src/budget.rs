@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 
+use crate::outcome::DropReason;
+
 /// The byte budget (`limits.memory`).
 #[derive(Debug)]
 pub struct Budget {
@@ -36,12 +38,15 @@ impl Budget {
         Some(Charge { budget: self.clone(), share: None, n })
     }
 
-    /// Takes `n` bytes that `share` holds back; none where they do not fit either.
-    pub fn charge_to(self: &Arc<Self>, share: &Arc<Share>, n: usize) -> Option<Charge> {
-        let mut charge = self.charge(n)?;
+    /// Takes `n` bytes that `share` holds back.
+    ///
+    /// # Errors
+    /// Which of the two has no room for them.
+    pub fn charge_to(self: &Arc<Self>, share: &Arc<Share>, n: usize) -> Result<Charge, DropReason> {
+        let mut charge = self.charge(n).ok_or(DropReason::Memory)?;
         let within = share.add(n);
         charge.share = Some(share.clone());
-        within.then_some(charge)
+        if within { Ok(charge) } else { Err(DropReason::Share) }
     }
 
     /// Bytes held now.
@@ -150,7 +155,8 @@ mod tests {
     fn what_a_share_has_no_room_for_is_refused_and_costs_nothing() {
         let (budget, share) = (Budget::new(100), Share::new(50));
         let held = budget.charge_to(&share, 40).unwrap();
-        assert!(budget.charge_to(&share, 11).is_none());
+        assert_eq!(budget.charge_to(&share, 11).unwrap_err(), DropReason::Share);
+        assert_eq!(budget.charge_to(&share, 61).unwrap_err(), DropReason::Memory);
         assert_eq!((budget.used(), share.held()), (40, 40));
         drop(held);
         assert_eq!((budget.used(), share.held()), (0, 0));

@@ -120,7 +120,8 @@ pub struct EngineConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// The byte budget: all that the engine holds of exchanges, together. What does not fit is dropped (`memory`).
+    /// The byte budget: all that the engine holds of exchanges, together, from the head until a target or the disk has it. What does not
+    /// fit is dropped (`memory`). The process has up to 64 MB more: code, the proxy's buffers, and what is freed and not yet given back.
     pub memory: ByteSize,
     /// Bounds on what captures hold to put packets back into streams, beside `memory`.
     pub reassembly: ReassemblyConfig,

@@ -25,8 +25,9 @@ const BUSY: Duration = Duration::from_micros(500);
 /// How long a busy engine rests. At 10,000 requests a second it is the time of three, which a copy's latency bears.
 const REST: Duration = Duration::from_micros(300);
 
-/// How nice the engine's threads are to all others, the proxy's and the application's among them (nice(2)): where CPU is short, copies wait.
-const NICE: i32 = 5;
+/// How much nicer the engine's threads are than all others, the proxy's and the application's among them (nice(2)): where CPU is short, copies
+/// wait.
+const NICER: i32 = 5;
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,7 @@ impl Engine {
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let (finish, finished) = std::sync::mpsc::channel();
 
+        let usual = niceness();
         let threads = config.engine.threads.get();
         let mut builder = match threads {
             1 => tokio::runtime::Builder::new_current_thread(),
@@ -70,7 +72,7 @@ impl Engine {
         let runtime = builder
             .worker_threads(threads)
             .thread_name("mirror-engine")
-            .on_thread_start(be_nice)
+            .on_thread_start(move || be_nice(usual))
             .on_thread_park(rest_when_busy)
             .enable_all()
             .build()?;
@@ -93,7 +95,7 @@ impl Engine {
 
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
-            be_nice();
+            be_nice(usual);
             runtime.block_on(async move {
                 let fanout = tokio::spawn(fanout.run(arriving, draining));
                 // A sink ends when its queue has, and the queues end with the fan-out.
@@ -148,10 +150,16 @@ impl Engine {
     }
 }
 
-/// Lowers this thread's claim to the CPU.
-fn be_nice() {
-    // SAFETY: a system call without pointers. On Linux "process" 0 is the calling thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
+/// The calling thread's niceness.
+fn niceness() -> i32 {
+    // SAFETY: a system call without pointers. On Linux "process" 0 is the calling thread, and it always exists.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
+/// Lowers the calling thread's claim to the CPU.
+fn be_nice(usual: i32) {
+    // SAFETY: as above.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, usual + NICER) } != 0 {
         tracing::debug!(error = %std::io::Error::last_os_error(), "the engine's threads stay as they are");
     }
 }

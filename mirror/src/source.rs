@@ -23,6 +23,11 @@ use crate::telemetry::SourceMetrics;
 /// What an exchange costs beside its bodies: the buffer its head is in (pingora reads into 4 KiB), its cells, slots and tasks.
 const EXCHANGE_OVERHEAD: usize = 6 * 1024;
 
+/// What a head costs: the buffer it came in may have grown by doubling, and parsed lines are about as long as themselves again.
+fn head_cost(head: &Bytes) -> usize {
+    2 * head.len()
+}
+
 /// Where a source offers its exchanges. Cheap to clone; one a thread.
 #[derive(Clone)]
 pub struct Tap {
@@ -133,7 +138,7 @@ impl Tap {
             self.metrics.outside_fraction.inc();
             return None;
         }
-        let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head.len()) else {
+        let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head_cost(&head)) else {
             for sink in tap.sinks.iter().filter(|sink| takes(sink)) {
                 sink.metrics.offered.inc();
                 sink.metrics.dropped.inc(DropReason::Memory as usize);
@@ -172,7 +177,7 @@ impl Tap {
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
         let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, _counted: counted });
-        Some(ExchangeWriter { shared, clock, request, response })
+        Some(ExchangeWriter { shared, clock, request, response, budget: tap.budget.clone() })
     }
 
     /// Whether anything takes exchanges at all.
@@ -206,6 +211,7 @@ pub struct ExchangeWriter {
     clock: Clock,
     request: BodyWriter,
     response: BodyWriter,
+    budget: Arc<Budget>,
 }
 
 impl ExchangeWriter {
@@ -246,10 +252,21 @@ impl ExchangeWriter {
         }
     }
 
+    /// Whether any sink still reads the response: where none does, its head need not be made.
+    pub fn is_response_read(&self) -> bool {
+        self.response.is_read()
+    }
+
     /// The final response's head: the bytes of a whole HTTP/1 head, its empty line included. Interim (1xx) heads are not offered,
     /// save 101.
     pub fn respond(&mut self, head: Bytes) {
-        let _ = self.shared.response.set((self.clock.elapsed(), head));
+        if !self.is_response_read() {
+            return;
+        }
+        match self.budget.charge(head_cost(&head)) {
+            Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), charge.hold(head)))),
+            None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
+        }
     }
 
     /// More of the response's body, transfer coding removed.

@@ -216,8 +216,21 @@ impl Telemetry {
     }
 
     fn observe(&self, gauge: IntGauge, reading: Reading) {
-        let observer = Box::new(move || gauge.set(i64::try_from(reading()).unwrap_or(i64::MAX)));
-        self.observers.lock().unwrap_or_else(|e| e.into_inner()).push(observer);
+        self.on_render(move || gauge.set(i64::try_from(reading()).unwrap_or(i64::MAX)));
+    }
+
+    /// Counters of one family that others count, looked at when they are asked for: `(label value, reading)`. Readings never fall.
+    pub fn counters(&self, name: &str, help: &str, label: &str, readings: Vec<(String, Reading)>) {
+        let family = IntCounterVec::new(Opts::new(name, help), &[label]).expect("a valid metric name");
+        self.registry.register(Box::new(family.clone())).expect("a metric registered once");
+        for (value, reading) in readings {
+            let counter = family.with_label_values(&[&value]);
+            self.on_render(move || counter.inc_by(reading().saturating_sub(counter.get())));
+        }
+    }
+
+    fn on_render(&self, look: impl Fn() + Send + 'static) {
+        self.observers.lock().unwrap_or_else(|e| e.into_inner()).push(Box::new(look));
     }
 
     /// Everything in Prometheus' text format.

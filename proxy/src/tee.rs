@@ -75,7 +75,9 @@ impl Tee {
         self.status = Some(status);
         self.tunnel = status == 101;
         if let Some(writer) = &mut self.writer {
-            writer.respond(wire(head));
+            if writer.is_response_read() {
+                writer.respond(wire(head));
+            }
             if self.tunnel {
                 // The handshake is whole; what follows is not mirrored.
                 writer.request_end(None);

@@ -10,6 +10,7 @@ use mirror::config::Faults;
 
 mod action;
 mod admin;
+mod allocator;
 mod args;
 mod check;
 mod demo;
@@ -23,14 +24,11 @@ mod status;
 use action::{Action, Refused};
 use args::Args;
 
-// The engine frees on its own threads what the proxy's have allocated, which the system's allocator does under a lock.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// As for clap's own usage errors.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
+    allocator::tune();
     let done = match Action::resolve(Args::parse()) {
         Ok(action) => act(action),
         Err(Refused { what, faults }) => return refuse(&what, &faults),

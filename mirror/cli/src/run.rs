@@ -1,6 +1,7 @@
 //! `mirror --listen …`, `mirror --capture …` and `mirror run FILE`: boots, serves and listens, drains, sums up.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults};
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::listener::{self, Listener};
+use crate::log::Log;
 use crate::status::{self, StatusLine, Sums};
 
 /// The exit code after a second signal: the drain was not waited for.
@@ -22,7 +24,7 @@ const PROXY: &str = "proxy";
 
 /// Runs until a signal, `exit_after`, or the end of the saved captures where there is nothing else. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    crate::log::start(&config.log);
+    let log = crate::log::start(&config.log);
     let runtime = control_runtime()?;
     // Before anything is bound: a signal that comes while the start is under way drains too.
     let signals = {
@@ -34,7 +36,8 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
         Err(Failed::System(error)) => return Err(error),
     };
-    running.until_told(signals)
+    log.observe(&running.telemetry);
+    running.until_told(signals, log)
 }
 
 /// The runtime of the main thread: admin endpoint, signals, status line.
@@ -58,6 +61,7 @@ pub(crate) struct Running {
     engine: Engine,
     sums: Sums,
     admin: Admin,
+    telemetry: Arc<Telemetry>,
     /// Admin, signals and the status line; the main thread's own.
     runtime: Runtime,
     pub(crate) addresses: Vec<std::net::SocketAddr>,
@@ -117,11 +121,12 @@ impl Running {
             tracing::info!(%capture, "capturing");
         }
         admin.serve(&runtime);
-        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, runtime, addresses })
+        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, telemetry, runtime, addresses })
     }
 
     /// Serves until it is told to end or has nothing more to do, then ends.
-    fn until_told(self, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    fn until_told(self, mut signals: Signals, log: Log) -> anyhow::Result<ExitCode> {
+        let mut log = Some(log);
         let line = StatusLine::new(self.sums.clone());
         self.runtime.block_on(async {
             tokio::select! {
@@ -142,12 +147,14 @@ impl Running {
             tokio::select! {
                 name = signals.next() => {
                     tracing::warn!(signal = name, "a second signal: ending at once");
+                    drop(log.take());
                     std::process::exit(EXIT_CUT_SHORT);
                 }
                 () = ended(&draining) => {}
             }
         });
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
+        drop(log);
         status::print(&summary);
         match cut {
             // What was read of it is kept.

@@ -35,7 +35,7 @@ pub struct RecordConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<ByteSize>,
     /// Bytes of finished blocks that may wait for the disk; beyond it records are dropped (`disk_slow`). 64 MiB is what a slow disk
-    /// writes in a second. It is also within the recorder's share of `limits.memory`.
+    /// writes in a second. What waits is within the recorder's share of `limits.memory`, which bounds it where that is less.
     #[serde(default = "default_disk_queue")]
     pub disk_queue: ByteSize,
     /// How long a finished exchange waits for its targets' answers before it is written without them.

@@ -28,6 +28,7 @@
 //! [duckdb-avro#5]: https://github.com/duckdb/duckdb-avro/issues/5
 //! [Apache Avro 1.11]: https://avro.apache.org/docs/1.11.1/specification/
 
+mod block;
 mod container;
 mod decode;
 mod encode;
@@ -37,8 +38,9 @@ mod long;
 mod reader;
 mod schema;
 
-pub use container::{BlockFramer, Writer};
-pub use encode::{Block, BlockEncoder, DoesNotFit};
+pub use block::Block;
+pub use container::{BlockFramer, KEPT_FRAME, Writer, frame_bound};
+pub use encode::{BlockEncoder, DoesNotFit, copied};
 pub use header::HeaderError;
 pub use reader::{Losses, Reader};
 pub use schema::{SCHEMA, SCHEMA_NAME};

@@ -171,7 +171,9 @@ impl RecordingFile {
         if self.is_lost()? || self.is_due(length, now) {
             self.rotate(now)?;
         }
-        self.current.append(self.framer.seal(&self.current.marker))?;
+        let appended = self.current.append(self.framer.seal(&self.current.marker));
+        self.framer.let_go();
+        appended?;
         self.current.has_blocks = true;
         let keep = self.options.keep.unwrap_or(u64::MAX);
         if self.finished > 0 && self.finished.saturating_add(self.current.end) > keep {

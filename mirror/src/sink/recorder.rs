@@ -11,10 +11,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
 use crate::exchange::{Account, Exchange};
-use crate::outcome::DropReason;
 use crate::pressure::Backlog;
 use crate::queue::{ExchangeStream, Offer};
-use crate::recording::Record;
 use crate::recording::file::FileError;
 use crate::sink::{Shutdown, Sink};
 use crate::telemetry::Telemetry;
@@ -24,6 +22,7 @@ mod collect;
 mod disk;
 
 use batch::Batch;
+use collect::Collected;
 use disk::Disk;
 pub use disk::file_options;
 
@@ -40,12 +39,13 @@ pub struct Recorder {
     flush_interval: Duration,
     answer_wait: Duration,
     budget: Arc<Budget>,
+    share: Arc<Share>,
     batch: Mutex<Batch>,
     disk: Disk,
 }
 
 impl Recorder {
-    /// Opens the recording and starts its thread. What waits for the disk counts to `share`.
+    /// Opens the recording and starts its thread. What is held until it is written counts to `share`.
     ///
     /// # Errors
     /// When the recording cannot be written.
@@ -63,7 +63,8 @@ impl Recorder {
             answer_wait: config.answer_wait.0,
             budget: budget.clone(),
             batch: Mutex::new(Batch::new(flush_bytes)),
-            disk: Disk::open(config, share, telemetry)?,
+            share: share.clone(),
+            disk: Disk::open(config, budget, share, telemetry)?,
         })
     }
 
@@ -76,20 +77,24 @@ impl Recorder {
     async fn record(&self, exchange: Exchange, account: Account) {
         match collect::collect(exchange, self.max_body).await {
             Err(reason) => account.dropped(reason),
-            Ok((mut record, exchange)) => {
+            Ok(mut collected) => {
+                let exchange = &collected.exchange;
                 let _ = timeout(self.answer_wait, poll_fn(|cx| exchange.poll_answered(cx))).await;
-                record.answers = collect::answers(&exchange);
-                self.push(&record, account);
+                collected.record.answers = collect::answers(exchange);
+                self.push(collected, account);
             }
         }
     }
 
-    fn push(&self, record: &Record, account: Account) {
+    fn push(&self, collected: Collected, account: Account) {
         let mut batch = self.batch();
-        match batch.push(record, account, &self.budget) {
-            Ok(()) if batch.len() >= self.flush_bytes => self.disk.write(batch.take()),
-            Ok(()) => {}
-            Err(account) => account.dropped(DropReason::Memory),
+        let refused = batch.push(collected, account, &self.budget, &self.share).err();
+        // Where there is no room for more, what is there is to leave at once.
+        if batch.len() >= self.flush_bytes || (refused.is_some() && !batch.is_empty()) {
+            self.disk.write(batch.take());
+        }
+        if let Some((account, reason)) = refused {
+            account.dropped(reason);
         }
     }
 

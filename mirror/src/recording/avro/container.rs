@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use zstd::bulk::Compressor;
-use zstd::zstd_safe::{CParameter, compress_bound};
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
+use zstd::zstd_safe::{CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound, get_error_name};
 
-use super::encode::Block;
+use super::block::Block;
 use super::long::{self, MAX_LENGTH};
 use super::{MAX_BLOCK, header};
 
@@ -16,13 +17,15 @@ pub(crate) const MARKER_LENGTH: usize = 16;
 /// zstd's fastest ordinary level. See `benches/encode.rs`: HTTP heads compress nearly as well as at the default, 3.
 const LEVEL: i32 = 1;
 
-/// A frame's buffer larger than this is let go after use: one huge body must not cost its memory for good.
-const KEPT_BUFFER: usize = 4 << 20;
+/// A frame's buffer up to this size is kept for the next; a larger one is let go once it is written: a huge body must not cost its
+/// memory for good. Four times what a usual block takes.
+pub const KEPT_FRAME: usize = 1 << 20;
 
 /// Makes a block into the bytes that stand in the file, all in one piece, so that they can be written by one call.
 pub struct BlockFramer {
     compressor: Compressor<'static>,
-    /// Room for count and size, the data behind it, the marker at the end.
+    /// Room for count and size, the data behind it, the marker at the end. Never zeroed, so that no more of it is real memory than the
+    /// frame takes.
     buffer: Vec<u8>,
     /// Where in `buffer` the frame made last is, without its marker.
     framed: Range<usize>,
@@ -30,6 +33,11 @@ pub struct BlockFramer {
 
 /// Count and size stand before the data, but the size is known only after it: this much room is left for them.
 const ROOM: usize = 2 * MAX_LENGTH;
+
+/// The most bytes the frame of a block takes, which is what a framer holds while it makes it.
+pub fn frame_bound(block: &Block) -> usize {
+    ROOM + compress_bound(block.len()) + MARKER_LENGTH
+}
 
 impl BlockFramer {
     /// A framer with a compressor of its own.
@@ -41,7 +49,7 @@ impl BlockFramer {
         let mut compressor = Compressor::new(LEVEL)?;
         // Without it, damage within a block would be read as other values.
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(BlockFramer { compressor, buffer: vec![0; ROOM + MARKER_LENGTH], framed: ROOM..ROOM })
+        Ok(BlockFramer { compressor, buffer: Vec::new(), framed: ROOM..ROOM })
     }
 
     /// The block as it stands in a file with this marker; valid until the next call.
@@ -60,15 +68,12 @@ impl BlockFramer {
             let message = format!("a block of {} bytes, at most {MAX_BLOCK} are allowed", block.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let needed = ROOM + compress_bound(block.len()) + MARKER_LENGTH;
-        if self.buffer.capacity() > KEPT_BUFFER {
-            self.buffer = Vec::new();
-        }
-        // Never shrunk otherwise, so that the bytes are zeroed once, not for every block.
-        if self.buffer.len() < needed {
-            self.buffer.resize(needed, 0);
-        }
-        let size = self.compressor.compress_to_buffer(&block.data, &mut self.buffer[ROOM..])?;
+        self.let_go();
+        self.buffer.clear();
+        self.buffer.reserve_exact(frame_bound(block));
+        self.buffer.resize(ROOM, 0);
+        self.compress_parts(block)?;
+        let size = self.buffer.len() - ROOM;
         let mut lengths = Vec::with_capacity(ROOM);
         long::put(&mut lengths, block.count as i64);
         long::put(&mut lengths, size as i64);
@@ -77,11 +82,45 @@ impl BlockFramer {
         Ok(self.framed.len() + MARKER_LENGTH)
     }
 
+    /// The data's one zstd frame, behind what is in the buffer.
+    fn compress_parts(&mut self, block: &Block) -> io::Result<()> {
+        let failed = |code| io::Error::other(get_error_name(code));
+        let context = self.compressor.context_mut();
+        context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        context.set_pledged_src_size(Some(block.len() as u64)).map_err(failed)?;
+        let at = self.buffer.len();
+        let mut output = OutBuffer::around_pos(&mut self.buffer, at);
+        let mut left = block.len();
+        for part in block.parts().filter(|part| !part.is_empty()) {
+            left -= part.len();
+            // The last part ends the frame by the same call: a block of one part is compressed at one go, with no buffer in between.
+            let directive = if left == 0 { Directive::ZSTD_e_end } else { Directive::ZSTD_e_continue };
+            let mut input = InBuffer::around(part);
+            loop {
+                let more = context.compress_stream2(&mut output, &mut input, directive).map_err(failed)?;
+                if input.pos() == part.len() && (left > 0 || more == 0) {
+                    break;
+                }
+                if output.pos() == output.capacity() {
+                    return Err(io::Error::other("a frame is longer than zstd's own bound"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The second half: the frame of the block compressed last, with its marker.
     pub(crate) fn seal(&mut self, marker: &[u8; MARKER_LENGTH]) -> &[u8] {
-        let end = self.framed.end + MARKER_LENGTH;
-        self.buffer[self.framed.end..end].copy_from_slice(marker);
-        &self.buffer[self.framed.start..end]
+        self.buffer.truncate(self.framed.end);
+        self.buffer.extend_from_slice(marker);
+        &self.buffer[self.framed.start..]
+    }
+
+    /// Lets go of the frame made last where it is a large one.
+    pub(crate) fn let_go(&mut self) {
+        if self.buffer.capacity() > KEPT_FRAME {
+            self.buffer = Vec::new();
+        }
     }
 }
 

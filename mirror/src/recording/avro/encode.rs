@@ -7,32 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::block::{Block, LONG};
 use super::{MAX_BLOCK, MAX_ITEMS, long};
 use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedResponse};
 
-/// Some records, encoded and not yet compressed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Block {
-    pub(super) data: Vec<u8>,
-    pub(super) count: u64,
-}
+/// What a record's encoding takes beside the bytes it carries: lengths, timings, names.
+const RECORD_OVERHEAD: usize = 512;
 
-impl Block {
-    /// How many records.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// How many bytes, before compression.
-    pub fn len(&self) -> usize {
-        self.data.len()
-    }
-
-    /// Whether there is no record.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-}
+/// What a header line's encoding takes beside its name and value.
+const LINE_OVERHEAD: usize = 8;
 
 /// Why a record was not added to a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -45,7 +28,7 @@ pub enum DoesNotFit {
     Items,
 }
 
-/// Encodes records, one after the other, into one buffer.
+/// Encodes records, one after the other, into one block.
 #[derive(Debug)]
 pub struct BlockEncoder {
     block: Block,
@@ -55,7 +38,7 @@ pub struct BlockEncoder {
 impl BlockEncoder {
     /// An encoder whose blocks are meant to be taken when they hold about `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
-        BlockEncoder { block: Block { data: Vec::with_capacity(capacity), count: 0 }, capacity }
+        BlockEncoder { block: Block::with_capacity(capacity), capacity }
     }
 
     /// Appends one record.
@@ -70,16 +53,19 @@ impl BlockEncoder {
             return Err(DoesNotFit::Items);
         }
         // Asked of the bodies first, so that what cannot fit is not copied.
-        let before = self.block.data.len();
-        if before + bodies(record) > MAX_BLOCK {
+        if self.block.len() + bodies(record) > MAX_BLOCK {
             return Err(DoesNotFit::Block);
         }
-        put_record(&mut self.block.data, record);
-        if self.block.data.len() > MAX_BLOCK {
-            self.block.data.truncate(before);
+        let block = &mut self.block;
+        let before = block.end();
+        // No more than that: it would be doubled otherwise, and a block grows so once at most before it is taken.
+        block.data.reserve_exact(copied(record));
+        put_record(block, record);
+        if block.len() > MAX_BLOCK {
+            block.cut(before);
             return Err(DoesNotFit::Block);
         }
-        self.block.count += 1;
+        block.count += 1;
         Ok(())
     }
 
@@ -98,10 +84,22 @@ impl BlockEncoder {
         self.block.is_empty()
     }
 
-    /// Hands the block over and begins the next.
+    /// Hands the block over, which takes no more memory than what is in it, and begins the next.
     pub fn take(&mut self) -> Block {
-        std::mem::replace(&mut self.block, Block { data: Vec::with_capacity(self.capacity), count: 0 })
+        let mut block = std::mem::replace(&mut self.block, Block::with_capacity(self.capacity));
+        block.shrink();
+        block
     }
+}
+
+/// About how many bytes of its own a block needs for this record; never fewer by much.
+pub fn copied(record: &Record) -> usize {
+    let of = |message: &RecordedMessage| {
+        let lines = message.headers.iter().chain(&message.trailers).map(|(n, v)| n.len() + v.len() + LINE_OVERHEAD);
+        let short = message.body.iter().map(Bytes::len).filter(|length| *length < LONG);
+        lines.sum::<usize>() + short.sum::<usize>() + size_of::<(usize, Bytes)>() * message.body.len()
+    };
+    messages(record).map(of).sum::<usize>() + record.request.target.len() + RECORD_OVERHEAD * (1 + record.answers.len())
 }
 
 fn messages(record: &Record) -> impl Iterator<Item = &RecordedMessage> {
@@ -118,53 +116,51 @@ fn bodies(record: &Record) -> usize {
     messages(record).flat_map(|message| &message.body).map(Bytes::len).sum()
 }
 
-fn put_record(buffer: &mut Vec<u8>, record: &Record) {
-    put_id(buffer, record.id);
-    long::put(buffer, micros_since_epoch(record.started));
-    put_bytes(buffer, record.source.as_bytes());
-    put_address(buffer, record.client);
-    put_address(buffer, record.server);
+fn put_record(block: &mut Block, record: &Record) {
+    put_id(&mut block.data, record.id);
+    long::put(&mut block.data, micros_since_epoch(record.started));
+    put_bytes(&mut block.data, record.source.as_bytes());
+    put_address(&mut block.data, record.client);
+    put_address(&mut block.data, record.server);
 
     let request = &record.request;
-    put_text(buffer, &request.method);
-    put_text(buffer, &request.target);
-    put_text(buffer, &request.version);
-    put_message(buffer, &request.message);
+    put_text(&mut block.data, &request.method);
+    put_text(&mut block.data, &request.target);
+    put_text(&mut block.data, &request.version);
+    put_message(block, &request.message);
 
-    put_response(buffer, record.response.as_ref());
-    put_optional_str(buffer, record.aborted.as_deref());
-    put_micros(buffer, record.request_end);
-    put_micros(buffer, record.response_start);
-    put_micros(buffer, record.end);
-    put_array(buffer, &record.answers, put_answer);
+    put_response(block, record.response.as_ref());
+    put_optional_str(&mut block.data, record.aborted.as_deref());
+    put_micros(&mut block.data, record.request_end);
+    put_micros(&mut block.data, record.response_start);
+    put_micros(&mut block.data, record.end);
+    put_array(block, &record.answers, put_answer);
 }
 
-fn put_answer(buffer: &mut Vec<u8>, answer: &RecordedAnswer) {
-    put_bytes(buffer, answer.target.as_bytes());
-    put_bytes(buffer, answer.outcome.as_bytes());
-    put_response(buffer, answer.response.as_ref());
-    put_micros(buffer, answer.first_byte);
-    put_micros(buffer, answer.total);
+fn put_answer(block: &mut Block, answer: &RecordedAnswer) {
+    put_bytes(&mut block.data, answer.target.as_bytes());
+    put_bytes(&mut block.data, answer.outcome.as_bytes());
+    put_response(block, answer.response.as_ref());
+    put_micros(&mut block.data, answer.first_byte);
+    put_micros(&mut block.data, answer.total);
 }
 
-fn put_response(buffer: &mut Vec<u8>, response: Option<&RecordedResponse>) {
-    put_optional(buffer, response, |buffer, response| {
-        put_text(buffer, &response.version);
-        long::put(buffer, i64::from(response.status));
-        put_text(buffer, &response.reason);
-        put_message(buffer, &response.message);
+fn put_response(block: &mut Block, response: Option<&RecordedResponse>) {
+    put_optional(block, response, |block, response| {
+        put_text(&mut block.data, &response.version);
+        long::put(&mut block.data, i64::from(response.status));
+        put_text(&mut block.data, &response.reason);
+        put_message(block, &response.message);
     });
 }
 
-fn put_message(buffer: &mut Vec<u8>, message: &RecordedMessage) {
-    put_array(buffer, &message.headers, put_field);
-    long::put(buffer, message.body.iter().map(Bytes::len).sum::<usize>() as i64);
-    for piece in &message.body {
-        buffer.extend_from_slice(piece);
-    }
-    long::put(buffer, i64::try_from(message.body_length).unwrap_or(i64::MAX));
-    put_array(buffer, &message.trailers, put_field);
-    put_optional_str(buffer, message.truncated.as_deref());
+fn put_message(block: &mut Block, message: &RecordedMessage) {
+    put_array(&mut block.data, &message.headers, put_field);
+    long::put(&mut block.data, message.body.iter().map(Bytes::len).sum::<usize>() as i64);
+    message.body.iter().for_each(|piece| block.put_piece(piece));
+    long::put(&mut block.data, i64::try_from(message.body_length).unwrap_or(i64::MAX));
+    put_array(&mut block.data, &message.trailers, put_field);
+    put_optional_str(&mut block.data, message.truncated.as_deref());
 }
 
 #[inline]
@@ -174,24 +170,24 @@ fn put_field(buffer: &mut Vec<u8>, (name, value): &(Bytes, Bytes)) {
 }
 
 /// An array is blocks of items, each with its count, and an empty one (spec: Complex Types, Arrays).
-fn put_array<T>(buffer: &mut Vec<u8>, items: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+fn put_array<O: AsMut<Vec<u8>>, T>(output: &mut O, items: &[T], put: impl Fn(&mut O, &T)) {
     if !items.is_empty() {
-        long::put(buffer, items.len() as i64);
+        long::put(output.as_mut(), items.len() as i64);
         for item in items {
-            put(buffer, item);
+            put(output, item);
         }
     }
-    buffer.push(0);
+    output.as_mut().push(0);
 }
 
 /// A union is the number of its branch, zig-zag, and the value: null is branch 0, the value branch 1.
 #[inline]
-fn put_optional<T>(buffer: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
+fn put_optional<O: AsMut<Vec<u8>>, T>(output: &mut O, value: Option<T>, put: impl Fn(&mut O, T)) {
     match value {
-        None => buffer.push(0),
+        None => output.as_mut().push(0),
         Some(value) => {
-            buffer.push(2);
-            put(buffer, value);
+            output.as_mut().push(2);
+            put(output, value);
         }
     }
 }

@@ -1,42 +1,57 @@
 //! Records that make up the next block, with the accounts that are settled when it is written.
 
-use crate::budget::{Budget, Charge};
-use crate::exchange::Account;
-use crate::recording::Record;
-use crate::recording::avro::{Block, BlockEncoder};
 use std::sync::Arc;
 
-/// What one record's encoding costs beside the bytes it carries: lengths, timings, names.
-const RECORD_OVERHEAD: usize = 512;
+use super::collect::Collected;
+use crate::body::BodyReader;
+use crate::budget::{Budget, Charge, Share};
+use crate::exchange::Account;
+use crate::outcome::DropReason;
+use crate::recording::avro::{Block, BlockEncoder, copied};
 
 /// A block in the making.
 pub(super) struct Batch {
     encoder: BlockEncoder,
-    accounts: Vec<Account>,
-    charges: Vec<Charge>,
+    records: Vec<Pending>,
 }
 
 /// A block on its way to the disk.
 pub(super) struct Full {
     pub(super) block: Block,
-    pub(super) accounts: Vec<Account>,
-    pub(super) charges: Vec<Charge>,
+    pub(super) records: Vec<Pending>,
+}
+
+/// What a record holds until it is written.
+pub(super) struct Pending {
+    pub(super) account: Account,
+    /// The bodies, which the block refers to, count to the recorder's share as long as their readers are there.
+    _bodies: [Option<BodyReader>; 2],
+    /// Covers what the block has of its own.
+    _charge: Charge,
 }
 
 impl Batch {
     pub(super) fn new(capacity: usize) -> Batch {
-        Batch { encoder: BlockEncoder::new(capacity), accounts: Vec::new(), charges: Vec::new() }
+        Batch { encoder: BlockEncoder::new(capacity), records: Vec::new() }
     }
 
-    /// Adds a record; gives the account back where the budget has no room for its encoding.
-    pub(super) fn push(&mut self, record: &Record, account: Account, budget: &Arc<Budget>) -> Result<(), Account> {
-        let Some(charge) = budget.charge(size(record)) else { return Err(account) };
-        if let Err(error) = self.encoder.push(record) {
+    /// Adds a record; gives the account back where there is no room for its encoding.
+    pub(super) fn push(
+        &mut self,
+        Collected { record, bodies, .. }: Collected,
+        account: Account,
+        budget: &Arc<Budget>,
+        share: &Arc<Share>,
+    ) -> Result<(), (Account, DropReason)> {
+        let charge = match budget.charge_to(share, copied(&record)) {
+            Ok(charge) => charge,
+            Err(reason) => return Err((account, reason)),
+        };
+        if let Err(error) = self.encoder.push(&record) {
             tracing::warn!(%error, "an exchange cannot be recorded");
-            return Err(account);
+            return Err((account, DropReason::Memory));
         }
-        self.charges.push(charge);
-        self.accounts.push(account);
+        self.records.push(Pending { account, _bodies: bodies, _charge: charge });
         Ok(())
     }
 
@@ -45,27 +60,10 @@ impl Batch {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
+        self.records.is_empty()
     }
 
     pub(super) fn take(&mut self) -> Full {
-        Full {
-            block: self.encoder.take(),
-            accounts: std::mem::take(&mut self.accounts),
-            charges: std::mem::take(&mut self.charges),
-        }
+        Full { block: self.encoder.take(), records: std::mem::take(&mut self.records) }
     }
-}
-
-/// About how long the record's encoding will be; never less by much.
-fn size(record: &Record) -> usize {
-    let responses = record.answers.iter().filter_map(|answer| answer.response.as_ref()).chain(&record.response);
-    let messages = responses.map(|response| &response.message).chain([&record.request.message]);
-    let bytes: usize = messages
-        .map(|message| {
-            let lines = message.headers.iter().chain(&message.trailers).map(|(n, v)| n.len() + v.len() + 8);
-            lines.sum::<usize>() + message.body.iter().map(bytes::Bytes::len).sum::<usize>() + 64
-        })
-        .sum();
-    bytes + record.request.target.len() + RECORD_OVERHEAD
 }

@@ -13,28 +13,45 @@ use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest,
 /// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
 const READ_EVERY: u64 = 256 * 1024;
 
-/// A body as far as it is kept. The readers come along: what they have not given back stays charged to the recorder.
+/// An exchange that has come to its end.
+pub(super) struct Collected {
+    pub(super) record: Record,
+    /// For what comes after the end: the targets' answers.
+    pub(super) exchange: Exchange,
+    /// The bodies' readers: what they have not given back, which the record holds, counts to the recorder as long as they are there.
+    pub(super) bodies: [Option<BodyReader>; 2],
+}
+
+/// A body as far as it is kept.
+#[derive(Default)]
 struct Body {
     pieces: Vec<Bytes>,
     length: u64,
     trailers: Option<Bytes>,
     truncated: Option<&'static str>,
-    _reader: Option<BodyReader>,
 }
 
-/// Reads both bodies to their ends. Gives the exchange back for what comes after its end: the targets' answers.
+/// Reads both bodies to their ends.
 ///
 /// # Errors
-/// Why the recorder was cut off.
-pub(super) async fn collect(mut exchange: Exchange, max_body: u64) -> Result<(Record, Exchange), DropReason> {
-    let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
-    let (request, response) = tokio::join!(read(request, max_body), read(response, max_body));
-    Ok((record(&exchange, request?, response?), exchange))
+/// Why the recorder was cut off, or has nothing to record.
+pub(super) async fn collect(mut exchange: Exchange, max_body: u64) -> Result<Collected, DropReason> {
+    let (mut requests, mut responses) = (exchange.take_request_body(), exchange.take_response_body());
+    let (request, response) = tokio::join!(read(requests.as_mut(), max_body), read(responses.as_mut(), max_body));
+    let (request, (response, lost)) = (request?.0, response?);
+    // There was no room for the response's head: the record would tell of an exchange without a response.
+    if let Some(reason) = lost
+        && exchange.response().is_none()
+    {
+        return Err(reason);
+    }
+    Ok(Collected { record: record(&exchange, request, response), exchange, bodies: [requests, responses] })
 }
 
-async fn read(reader: Option<BodyReader>, most: u64) -> Result<Body, DropReason> {
-    let mut body = Body { pieces: Vec::new(), length: 0, trailers: None, truncated: None, _reader: None };
-    let Some(mut reader) = reader else { return Ok(body) };
+/// A body, and why the engine lost the rest of it, where it did.
+async fn read(reader: Option<&mut BodyReader>, most: u64) -> Result<(Body, Option<DropReason>), DropReason> {
+    let mut body = Body::default();
+    let Some(reader) = reader else { return Ok((body, None)) };
     loop {
         match reader.try_next()? {
             None => poll_fn(|cx| reader.poll_behind(cx, READ_EVERY)).await?,
@@ -50,21 +67,24 @@ async fn read(reader: Option<BodyReader>, most: u64) -> Result<Body, DropReason>
                 }
             }
             Some(Chunk::End(end)) => {
-                let lost = reader.lost();
-                body.length = body.length.saturating_add(lost);
+                let missing = reader.lost();
+                body.length = body.length.saturating_add(missing);
+                let mut lost = None;
                 match end {
                     BodyEnd::Complete(trailers) => {
                         body.trailers = trailers;
-                        if lost > 0 {
+                        if missing > 0 {
                             body.truncated = Some(Abort::Capture.label());
                         }
                     }
                     BodyEnd::Aborted(Abort::Capture) => body.truncated = Some(Abort::Capture.label()),
                     BodyEnd::Aborted(_) => body.truncated = Some("aborted"),
-                    BodyEnd::Lost(reason) => body.truncated = Some(reason.label()),
+                    BodyEnd::Lost(reason) => {
+                        body.truncated = Some(reason.label());
+                        lost = Some(reason);
+                    }
                 }
-                body._reader = Some(reader);
-                return Ok(body);
+                return Ok((body, lost));
             }
         }
     }
@@ -152,7 +172,6 @@ fn answered(response: &Response) -> RecordedResponse {
         length: response.body_length,
         trailers: response.trailers.clone(),
         truncated: response.truncated,
-        _reader: None,
     };
     recorded(&response.head, body)
 }

@@ -6,14 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::batch::Full;
-use crate::budget::{Charge, Share};
+use super::batch::{Full, Pending};
+use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
 use crate::engine::SETTLE;
-use crate::exchange::Account;
-use crate::outcome::{DropReason, FailReason};
+use crate::outcome::{DropReason, FailReason, Outcome};
 use crate::pressure::Backlog;
-use crate::recording::avro::Block;
+use crate::recording::avro::{Block, KEPT_FRAME, frame_bound};
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
 use crate::sink::Shutdown;
 use crate::telemetry::{Counter, Telemetry};
@@ -31,18 +30,18 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
     }
 }
 
-/// The accounts of the blocks that were handed to the thread, in the blocks' order. They are not in its hands, as they have to be
+/// The records of the blocks that were handed to the thread, in the blocks' order. They are not in its hands, as they have to be
 /// settled also where it never comes back from a write.
 #[derive(Clone, Default)]
-struct Unsettled(Arc<Mutex<VecDeque<Vec<Account>>>>);
+struct Unsettled(Arc<Mutex<VecDeque<Vec<Pending>>>>);
 
 impl Unsettled {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Account>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Pending>>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Those of the oldest block; none once they were given up.
-    fn next(&self) -> Vec<Account> {
+    fn next(&self) -> Vec<Pending> {
         self.lock().pop_front().unwrap_or_default()
     }
 }
@@ -50,17 +49,21 @@ impl Unsettled {
 /// The writing end of the queue.
 pub(super) struct Disk {
     // Unbounded in number: what bounds it is its bytes.
-    queue: Sender<(Block, Vec<Charge>)>,
+    queue: Sender<Block>,
     unsettled: Unsettled,
     waiting: Arc<AtomicUsize>,
     most: usize,
-    share: Arc<Share>,
     ended: tokio::sync::oneshot::Receiver<()>,
 }
 
 impl Disk {
     /// Opens the recording, so that what is wrong with it is told before anything runs, and starts the thread.
-    pub(super) fn open(config: &RecordConfig, share: &Arc<Share>, telemetry: &Telemetry) -> Result<Disk, FileError> {
+    pub(super) fn open(
+        config: &RecordConfig,
+        budget: &Arc<Budget>,
+        share: &Share,
+        telemetry: &Telemetry,
+    ) -> Result<Disk, FileError> {
         let (file, found) = RecordingFile::open(file_options(config))?;
         let path = found.path.display();
         if found.blocks > 0 {
@@ -80,7 +83,7 @@ impl Disk {
         let writer = Writer {
             file,
             unsettled: unsettled.clone(),
-            share: share.clone(),
+            budget: budget.clone(),
             waiting: waiting.clone(),
             records: counter("mirror_record_records_total", "Records written."),
             bytes: counter("mirror_record_bytes_total", "Bytes of records written, before compression."),
@@ -100,13 +103,13 @@ impl Disk {
             "Bytes of finished blocks that wait for the disk.",
             Box::new(move || gauge.load(Relaxed) as u64),
         );
-        let most = config.disk_queue.as_usize();
+        let most = config.disk_queue.as_usize().min(share.limit());
         telemetry.gauge(
             "mirror_record_waiting_limit_bytes",
-            "Bytes of finished blocks that may wait for the disk (record.disk_queue).",
+            "Bytes of finished blocks that may wait for the disk: record.disk_queue, within the sink's share of the byte budget.",
             Box::new(move || most as u64),
         );
-        Ok(Disk { queue, unsettled, waiting, most, share: share.clone(), ended })
+        Ok(Disk { queue, unsettled, waiting, most, ended })
     }
 
     /// What waits in the queue.
@@ -116,21 +119,20 @@ impl Disk {
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
     pub(super) fn write(&self, full: Full) {
-        let Full { block, mut accounts, charges } = full;
+        let Full { block, mut records } = full;
         let bytes = block.len();
         let waiting = self.waiting.fetch_add(bytes, Relaxed);
         // A single block larger than the queue may pass an idle disk: it is no slower for it.
-        if self.share.add(bytes) && (waiting == 0 || waiting + bytes <= self.most) {
+        if waiting == 0 || waiting + bytes <= self.most {
             let mut unsettled = self.unsettled.lock();
-            unsettled.push_back(accounts);
-            if self.queue.send((block, charges)).is_ok() {
+            unsettled.push_back(records);
+            if self.queue.send(block).is_ok() {
                 return;
             }
-            accounts = unsettled.pop_back().unwrap_or_default();
+            records = unsettled.pop_back().unwrap_or_default();
         }
         self.waiting.fetch_sub(bytes, Relaxed);
-        self.share.sub(bytes);
-        accounts.into_iter().for_each(|account| account.dropped(DropReason::DiskSlow));
+        records.into_iter().for_each(|record| record.account.dropped(DropReason::DiskSlow));
     }
 
     /// Waits until all that was handed over is written. After a shutdown the disk has [`SETTLE`] for it, and what it has not written
@@ -146,14 +148,14 @@ impl Disk {
             () = too_late => tracing::warn!("the disk has not taken the last records: they are dropped"),
         }
         let late = std::mem::take(&mut *self.unsettled.lock());
-        late.into_iter().flatten().for_each(|account| account.dropped(DropReason::Shutdown));
+        late.into_iter().flatten().for_each(|record| record.account.dropped(DropReason::Shutdown));
     }
 }
 
 struct Writer {
     file: RecordingFile,
     unsettled: Unsettled,
-    share: Arc<Share>,
+    budget: Arc<Budget>,
     waiting: Arc<AtomicUsize>,
     records: Counter,
     bytes: Counter,
@@ -162,30 +164,45 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, full: &Receiver<(Block, Vec<Charge>)>) {
-        while let Ok((block, charges)) = full.recv() {
-            match self.file.write_block(&block) {
-                Ok(()) => {
-                    self.records.inc_by(block.count());
-                    self.bytes.inc_by(block.len() as u64);
-                    self.blocks.inc();
-                    if self.complained.take().is_some() {
-                        tracing::info!("the recording is written again");
-                    }
-                    self.unsettled.next().into_iter().for_each(|account| account.delivered(None));
-                }
-                Err(error) => {
-                    self.complain(&error, block.count());
-                    let reason = match error.kind() {
-                        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
-                        _ => FailReason::Disk,
-                    };
-                    self.unsettled.next().into_iter().for_each(|account| account.failed(reason));
+    fn run(mut self, full: &Receiver<Block>) {
+        while let Ok(block) = full.recv() {
+            let outcome = self.write(&block);
+            for Pending { account, .. } in self.unsettled.next() {
+                match outcome {
+                    Outcome::Failed(reason) => account.failed(reason),
+                    Outcome::Dropped(reason) => account.dropped(reason),
+                    _ => account.delivered(None),
                 }
             }
-            drop(charges);
             self.waiting.fetch_sub(block.len(), Relaxed);
-            self.share.sub(block.len());
+        }
+    }
+
+    /// Writes a block, and tells what becomes of its records. Its frame is held beside it meanwhile: a usual one in a buffer that is
+    /// there for good, a larger one within the budget.
+    fn write(&mut self, block: &Block) -> Outcome {
+        let bound = frame_bound(block);
+        let _charge = match self.budget.charge(if bound > KEPT_FRAME { bound } else { 0 }) {
+            Some(charge) => charge,
+            None => return Outcome::Dropped(DropReason::Memory),
+        };
+        match self.file.write_block(block) {
+            Ok(()) => {
+                self.records.inc_by(block.count());
+                self.bytes.inc_by(block.len() as u64);
+                self.blocks.inc();
+                if self.complained.take().is_some() {
+                    tracing::info!("the recording is written again");
+                }
+                Outcome::Delivered
+            }
+            Err(error) => {
+                self.complain(&error, block.count());
+                Outcome::Failed(match error.kind() {
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailReason::DiskFull,
+                    _ => FailReason::Disk,
+                })
+            }
         }
     }
 

@@ -6,15 +6,16 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::budget::{Budget, Share};
+use crate::body::CHUNK_OVERHEAD;
+use crate::budget::{Budget, Charge, Share};
 use crate::exchange::Response;
-use crate::http1::{BodyDecoder, Piece, ResponseHead, head_length, response_framing};
+use crate::http1::{BodyDecoder, Header, Piece, ResponseHead, head_length, response_framing};
 use crate::outcome::{DropReason, FailReason};
 
 /// The longest head an answer may have: far over what servers send, and small beside the byte budget.
 const MAX_HEAD: usize = 256 * 1024;
 
-/// How much is read at once: a usual answer whole.
+/// How much is read at once: a usual answer whole. A connection keeps a buffer of about this size.
 const READ: usize = 32 * 1024;
 
 /// How much of an answer is kept.
@@ -55,7 +56,7 @@ pub(super) async fn receive(
     read: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
     method: &[u8],
-    keep: Option<&Keep>,
+    mut keep: Option<&Keep>,
     sent: Instant,
 ) -> Result<Answered, Unanswered> {
     let mut silent = true;
@@ -68,6 +69,15 @@ pub(super) async fn receive(
         };
         silent = false;
         let first_byte = sent.elapsed();
+        let wire = match keep.map(|k| k.charge(head_cost(&wire))) {
+            Some(Ok(charge)) => charge.hold(wire),
+            // Only what became of the copy is told of an answer whose head there is no room for.
+            Some(Err(_)) => {
+                keep = None;
+                wire
+            }
+            None => wire,
+        };
         let head = match ResponseHead::parse(&wire) {
             Ok(Some((head, _))) => head,
             _ => return Err(FailReason::Protocol.into()),
@@ -112,6 +122,17 @@ pub(super) async fn receive(
     })
 }
 
+impl Keep {
+    fn charge(&self, n: usize) -> Result<Charge, DropReason> {
+        self.budget.charge_to(&self.share, n)
+    }
+}
+
+/// What a head costs: its bytes, and each line as parsed.
+fn head_cost(wire: &[u8]) -> usize {
+    wire.len() + wire.iter().filter(|byte| **byte == b'\n').count() * size_of::<Header>()
+}
+
 struct Kept<'a> {
     keep: Option<&'a Keep>,
     body: Vec<Bytes>,
@@ -132,10 +153,12 @@ impl Kept<'_> {
         if room < bytes.len() {
             self.truncated = Some("answer_body");
         }
-        match keep.budget.charge_to(&keep.share, room) {
-            Some(charge) if room > 0 => self.body.push(charge.hold(Bytes::copy_from_slice(&bytes[..room]))),
-            Some(_) => {}
-            None => self.truncated = Some(DropReason::Memory.label()),
+        if room == 0 {
+            return;
+        }
+        match keep.charge(room + CHUNK_OVERHEAD) {
+            Ok(charge) => self.body.push(charge.hold(Bytes::copy_from_slice(&bytes[..room]))),
+            Err(reason) => self.truncated = Some(reason.label()),
         }
     }
 }
@@ -145,7 +168,11 @@ async fn read_head(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) ->
         if let Some(length) = head_length(input) {
             // Copied off the read buffer, for the same reason as the body.
             let head = Bytes::copy_from_slice(&input[..length]);
-            let _ = input.split_to(length);
+            match length {
+                // A long head must not cost the buffer it came in as long as the connection lives.
+                READ.. => *input = BytesMut::from(&input[length..]),
+                _ => drop(input.split_to(length)),
+            }
             return Ok(head);
         }
         let start = &input[..input.len().min(5)];
