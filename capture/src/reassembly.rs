@@ -12,9 +12,9 @@
 //!
 //! - has acknowledged bytes (or the FIN) behind it too that are held here: they were captured long since, so the hole's would have been; or
 //! - the sender sends a segment, be it an empty one, from behind the hole after that acknowledgment; or
-//! - [`ACKNOWLEDGED_AGAIN`] acknowledgments have said so.
+//! - `ACKNOWLEDGED_AGAIN` acknowledgments have said so.
 //!
-//! Without acknowledgments: when more is held behind it than the bound, or than [`UNHEARD_SEGMENTS`] where the other side was never heard,
+//! Without acknowledgments: when more is held behind it than the bound, or than `UNHEARD_SEGMENTS` where the other side was never heard,
 //! or at the direction's end. No clock is asked.
 //!
 //! What this gets wrong: bytes out of order in their own direction whose acknowledgment is captured before them as well look lost.
