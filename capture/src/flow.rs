@@ -14,8 +14,11 @@
 //! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
 //! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
 
+mod counters;
 mod half;
+mod handler;
 mod key;
+mod limits;
 mod open;
 mod sniff;
 mod table;
@@ -25,13 +28,17 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use counters::Counters;
+pub use handler::{Closed, Handler};
+pub use limits::Limits;
+
 use half::{Half, Hopeless, Step, Unclear};
 use key::{End, Key};
 use open::{Next, Open};
 use sniff::{Sniff, sniff};
 use table::{Index, List, Table};
 
-use crate::{Piece, Segment, reassembly};
+use crate::Segment;
 
 /// For how long handshakes, and what closed connections left, are kept: the longest time between two SYNs of one attempt (Linux: 64 s after the
 /// sixth), a little more than its TIME-WAIT of 60 s.
@@ -39,96 +46,6 @@ const SMALL_IDLE: Duration = Duration::from_secs(64);
 
 /// How often the lists are looked at for what is to be forgotten, by the packets' stamps.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// Takes what was said, connection by connection.
-pub trait Handler {
-    /// What it keeps of each.
-    type Connection;
-
-    /// Something is about to be said on a connection. `midstream`: it was open before the capture, so the first bytes may be from the midst
-    /// of a message.
-    fn open(&mut self, client: SocketAddr, server: SocketAddr, midstream: bool, at: Duration) -> Self::Connection;
-
-    /// What comes next in one direction. After a direction's [`Piece::End`] there is nothing more of it.
-    fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>);
-
-    /// It is over: nothing more of it comes.
-    fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration);
-}
-
-/// Why a connection is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Closed {
-    /// Both sides ended.
-    Finished,
-    /// By a RST.
-    Reset,
-    /// There were too many.
-    Evicted,
-    /// Nothing was said for long.
-    Idle,
-    /// Another connection between the same ends began.
-    Replaced,
-    /// The capture ended.
-    EndOfCapture,
-}
-
-/// How much is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Memory for what is held out of order, in all, in bytes.
-    pub bytes: usize,
-    /// Of one direction, in bytes.
-    pub flow_bytes: usize,
-    /// Entries: connections, handshakes and what closed connections left.
-    pub flows: usize,
-    /// A connection without a segment for so long is forgotten.
-    pub idle: Duration,
-}
-
-impl Default for Limits {
-    /// 32 MiB in all: eight directions at their bound. 4 MiB for one: the default of Linux for a receive window at most is 6 MiB, of which half is
-    /// offered to the sender. 65,536 entries: some 30 MB with nothing held. 6 minutes: a little more than the longest idle time usual in front of
-    /// servers (350 s in network load balancers, 300 s in proxies), so that what is forgotten is dead, not an answer that takes its time.
-    fn default() -> Self {
-        Self { bytes: 32 << 20, flow_bytes: 4 << 20, flows: 65_536, idle: Duration::from_secs(360) }
-    }
-}
-
-/// What happened, in all since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Segments that were given.
-    pub segments: u64,
-    /// Segments between ports that were not asked for, or from an address and port to itself.
-    pub ignored: u64,
-    /// Segments of no connection known that begin none: without data, or with data that tells not who is the server.
-    pub strays: u64,
-    /// Segments of connections that were closed.
-    pub late: u64,
-    /// RSTs with sequence numbers that they cannot have.
-    pub resets_ignored: u64,
-    /// Connections on which something was said.
-    pub opened: u64,
-    /// Of these, those that were open before the capture.
-    pub midstream: u64,
-    /// Ended by both sides.
-    pub finished: u64,
-    /// Ended by a RST.
-    pub reset: u64,
-    /// Evicted because there were too many.
-    pub evicted: u64,
-    /// Handshakes, and what closed connections left, evicted because there were too many.
-    pub evicted_small: u64,
-    /// Forgotten because nothing was said for long.
-    pub idle: u64,
-    /// Replaced by another connection between the same ends.
-    pub replaced: u64,
-    /// Times that a connection gave up its holes because too much was held in all.
-    pub released: u64,
-    /// Within the streams.
-    pub streams: reassembly::Counters,
-}
 
 #[derive(Debug)]
 enum State<C> {

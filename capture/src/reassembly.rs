@@ -12,10 +12,14 @@
 //!
 //! - has acknowledged bytes (or the FIN) behind it too that are held here: they were captured long since, so the hole's would have been; or
 //! - the sender sends a segment, be it an empty one, from behind the hole after that acknowledgment; or
-//! - [`ACKNOWLEDGED_AGAIN`] acknowledgments have said so.
+//! - `ACKNOWLEDGED_AGAIN` acknowledgments have said so.
 //!
-//! Without acknowledgments: when more is held behind it than the bound, or than [`UNHEARD_SEGMENTS`] where the other side was never heard,
+//! Without acknowledgments: when more is held behind it than the bound, or than `UNHEARD_SEGMENTS` where the other side was never heard,
 //! or at the direction's end. No clock is asked.
+//!
+//! What this gets wrong: bytes out of order in their own direction whose acknowledgment is captured before them as well look lost.
+//!
+//! Bytes behind a FIN contradict it: the FIN is believed until the other side has acknowledged such bytes.
 //!
 //! One lost byte with nothing behind it is not told from a FIN that was lost: it counts as the FIN until bytes follow.
 
@@ -32,7 +36,7 @@ use held::{Held, New};
 use crate::{Piece, Segment};
 
 /// How far from the next byte a sequence number may be: the largest window that TCP knows, 65,535 scaled by 2^14 (RFC 7323, 2.3). What is
-/// further off is not of this stream.
+/// further off is not of this stream, nor of its connection: where more than that was lost at once, the connection falls idle and is begun anew.
 const WINDOW: u32 = 1 << 30;
 
 /// After how many acknowledgments of a hole it is given up where the sender is silent: more than two queues bring out of order, and few

@@ -6,8 +6,8 @@ use super::half::Half;
 use super::key::End;
 use super::table::List;
 use super::{Closed, Counters, Handler};
-use crate::Segment;
 use crate::reassembly::Reassembly;
+use crate::{Piece, Segment};
 
 /// Both directions, and what the handler keeps.
 #[derive(Debug)]
@@ -84,10 +84,10 @@ impl<C> Open<C> {
         self.heard[end] = true;
         let Self { connection, sides, client, .. } = self;
         if let Some(ack) = segment.acknowledgment {
-            let mut emit = |piece: crate::Piece<'_>| handler.piece(connection, 1 - end == *client, piece);
+            let mut emit = |piece: Piece<'_>| handler.piece(connection, 1 - end == *client, piece);
             sides[1 - end].acknowledge(ack, segment.time, &mut counters.streams, &mut emit);
         }
-        let mut emit = |piece: crate::Piece<'_>| handler.piece(connection, end == *client, piece);
+        let mut emit = |piece: Piece<'_>| handler.piece(connection, end == *client, piece);
         sides[end].segment(segment, &mut counters.streams, &mut emit);
         self.next()
     }
@@ -131,7 +131,7 @@ impl<C> Open<C> {
             return Next::Foreign;
         }
         for side in [end, 1 - end] {
-            let mut emit = |piece: crate::Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
+            let mut emit = |piece: Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
             self.sides[side].reset(segment.time, &mut counters.streams, &mut emit);
         }
         Next::Close(Closed::Reset)
@@ -145,7 +145,7 @@ impl<C> Open<C> {
         handler: &mut H,
     ) -> Next {
         for side in [self.client, 1 - self.client] {
-            let mut emit = |piece: crate::Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
+            let mut emit = |piece: Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
             self.sides[side].release(at, &mut counters.streams, &mut emit);
         }
         self.next()
@@ -160,7 +160,7 @@ impl<C> Open<C> {
         handler: &mut H,
     ) {
         for side in [self.client, 1 - self.client] {
-            let mut emit = |piece: crate::Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
+            let mut emit = |piece: Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
             self.sides[side].close(at, &mut counters.streams, &mut emit);
         }
         handler.close(self.connection, why, at);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::Piece;
 
 /// Writes down what it is told.
 #[derive(Default)]
