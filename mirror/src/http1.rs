@@ -8,5 +8,7 @@ mod framing;
 mod head;
 
 pub use body::{BodyDecoder, BodyError, Piece};
-pub use framing::{Framing, FramingError, is_ambiguous, request_framing, response_framing};
+pub use framing::{Framing, FramingError, request_framing, response_framing};
 pub use head::{HeadError, Header, Headers, MAX_HEADERS, RequestHead, ResponseHead, head_length};
+
+pub use framing::is_ambiguous;

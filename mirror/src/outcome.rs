@@ -90,10 +90,12 @@ reasons! {
         Downstream = "downstream",
         /// The application refused, reset or was late.
         Upstream = "upstream",
+        /// The capture lost packets of it.
+        Capture = "capture",
+        /// It is framed so that nobody can tell where it ends.
+        Framing = "framing",
         /// We ended first.
         Shutdown = "shutdown",
-        /// The capture did not see the rest.
-        Capture = "capture",
     }
 }
 
