@@ -134,7 +134,8 @@ fn check_sizes(i: usize, capture: &CaptureConfig, findings: &mut Findings<'_>) {
         findings.add(&key("buffer"), capture.buffer, format!("a size from {least}, twice `snaplen`, to {MOST_BUFFER}"));
     }
     let time = capture.block_time.0;
-    if time.as_millis() == 0 || time.subsec_nanos() % 1_000_000 != 0 || time.as_millis() > MOST_BLOCK_TIME_MS {
+    if time.as_millis() == 0 || !time.subsec_nanos().is_multiple_of(1_000_000) || time.as_millis() > MOST_BLOCK_TIME_MS
+    {
         findings.add(&key("block_time"), capture.block_time, "whole milliseconds, from 1ms to 10s");
     }
 }
