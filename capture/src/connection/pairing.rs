@@ -4,7 +4,7 @@
 //! many requests or responses they were. Then:
 //!
 //! - A response that began before a request did is not the answer to it. This holds always.
-//! - A client that was never seen to send a request while another was unanswered (most clients) is taken to wait for each answer: a
+//! - A client that was never surely seen to send a request while another was unanswered (most clients) is taken to wait for each answer: a
 //!   response behind a gap is the answer to the newest request, and older ones without one have lost theirs.
 //! - With a client that pipelines, nothing is certain behind a gap. Requests that came before a gap of the client's own are still answered
 //!   in order. All others, and all that are unanswered when the gap is the server's, are told without a response, and responses
@@ -26,6 +26,10 @@ pub(super) const MAX_UNANSWERED: usize = 1024;
 /// How long nothing may pass until a client that pipelines is taken to have had all its answers: well over the time that a usual server
 /// takes for one.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
+
+/// So many unanswered requests make a client one that pipelines, whatever is missing: a gap among the responses may be told after the
+/// next request, but not after the one behind it.
+const SURELY_PIPELINED: usize = 2;
 
 /// Exchanges that have not ended, oldest first. Requests come one after another, so only the last can still be read; responses too, so
 /// only the first can have begun.
@@ -79,8 +83,8 @@ impl<W: Write> Exchanges<W> {
         if self.open.len() >= MAX_UNANSWERED {
             self.overflow(at.at);
         }
-        let behind = self.open.iter().any(|e| matches!(e.response, Side::Awaited | Side::Open));
-        self.pipelines |= behind && told.reliable || told.same_piece && self.awaited() > 0;
+        let awaited = self.awaited();
+        self.pipelines |= told.same_piece && awaited > 0 || told.reliable && awaited >= SURELY_PIPELINED;
         if self.pipelines && self.missed_responses && self.awaited() > 0 {
             // Which of these have been answered unseen?
             self.give_up_awaited(Abort::Capture, at.at);
@@ -115,6 +119,10 @@ impl<W: Write> Exchanges<W> {
             true => self.open.iter().rposition(answers),
             false => self.open.iter().position(answers),
         }?;
+        if !self.missed_responses {
+            // Nothing is missing, so the later one did not wait for this answer.
+            self.pipelines |= self.open.iter().skip(found + 1).any(answers);
+        }
         self.missed_responses = false;
         for older in self.open.iter_mut().take(found) {
             if older.response == Side::Awaited {
@@ -123,7 +131,9 @@ impl<W: Write> Exchanges<W> {
         }
         self.open[found].response = Side::Open;
         let method = self.open[found].method;
-        self.settle(at);
+        if found > 0 {
+            self.settle(at);
+        }
         Some(method)
     }
 
@@ -132,8 +142,9 @@ impl<W: Write> Exchanges<W> {
         self.open.iter().any(|e| e.response == Side::Awaited && e.began <= began)
     }
 
+    /// How many requests are unanswered, counted no further than it matters.
     fn awaited(&self) -> usize {
-        self.open.iter().filter(|e| e.response == Side::Awaited).count()
+        self.open.iter().filter(|e| e.response == Side::Awaited).take(SURELY_PIPELINED).count()
     }
 
     /// The exchange whose request is being read.
@@ -158,7 +169,11 @@ impl<W: Write> Exchanges<W> {
             }
             Err(why) => Side::Cut(why),
         };
-        self.settle(at);
+        if last.is_over()
+            && let Some(exchange) = self.open.pop_back()
+        {
+            exchange.end(at);
+        }
     }
 
     /// The response that is being read has ended.
@@ -168,12 +183,16 @@ impl<W: Write> Exchanges<W> {
             Ok(trailers) => Side::Whole(trailers),
             Err(why) => Side::Cut(why),
         };
-        self.settle(at);
+        if first.is_over()
+            && let Some(exchange) = self.open.pop_front()
+        {
+            exchange.end(at);
+        }
     }
 
     /// Requests may be missing from here on.
     pub(super) fn missed_requests(&mut self) {
-        self.disordered |= self.pipelines;
+        self.disordered |= self.pipelines || self.awaited() >= SURELY_PIPELINED;
     }
 
     /// Responses may be missing from here on.
@@ -204,12 +223,6 @@ impl<W: Write> Exchanges<W> {
 
     /// Ends the exchanges of which both sides are over.
     fn settle(&mut self, at: Duration) {
-        // The usual case first: it is the oldest.
-        while self.open.front().is_some_and(Exchange::is_over) {
-            if let Some(exchange) = self.open.pop_front() {
-                exchange.end(at);
-            }
-        }
         if self.open.iter().any(Exchange::is_over) {
             for exchange in std::mem::take(&mut self.open) {
                 if exchange.is_over() {

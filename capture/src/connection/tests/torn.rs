@@ -79,6 +79,19 @@ fn a_lost_response_is_not_mistaken() {
 }
 
 #[test]
+fn a_gap_that_is_told_late_is_no_sign_of_pipelining() {
+    check(
+        r"> GET /1 HTTP/1.1\r\n\r\n
+          > GET /2 HTTP/1.1\r\n\r\n
+          <~ 40
+          < HTTP/1.1 200 B\r\nContent-Length: 0\r\n\r\n
+          > GET /3 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 C\r\nContent-Length: 0\r\n\r\n",
+        &["GET /1 (capture)", "GET /2 -> 200 B", "GET /3 -> 200 C"],
+    );
+}
+
+#[test]
 fn a_lost_request_is_not_mistaken() {
     check(
         r"> GET /1 HTTP/1.1\r\n\r\n
