@@ -41,16 +41,10 @@ impl Captures {
     /// # Errors
     /// Every one that cannot be had, each with its key (`capture[0].interface`).
     pub fn open(config: &Config) -> Result<Captures, Vec<Fault>> {
-        let mut faults = Vec::new();
         let options: Vec<SourceOptions> = config.capture.iter().map(options).collect();
-        let sources = match source::Captures::open(&options, Decoder::supports) {
-            Ok(sources) => Some(sources),
-            Err(errors) => {
-                faults.extend(errors.iter().map(|(at, error)| fault(*at, &config.capture[*at], error)));
-                None
-            }
-        };
-        let Some(sources) = sources else { return Err(faults) };
+        let sources = source::Captures::open(&options, Decoder::supports).map_err(|errors| {
+            errors.iter().map(|(at, error)| fault(*at, &config.capture[*at], error)).collect::<Vec<_>>()
+        })?;
         let (saved, live): (Vec<_>, Vec<_>) = config.capture.iter().partition(|capture| capture.is_saved());
         let limits = limits(&config.limits.reassembly);
         Ok(Captures { sources, limits, live_ports: ports(&live), saved_ports: ports(&saved) })

@@ -9,6 +9,9 @@ use crate::decode::Unreadable;
 use crate::flow;
 use crate::source::LiveStats;
 
+/// Takes one number out of the counters.
+type Of = fn(&Counters) -> u64;
+
 /// The counters of all steps that run, one a thread.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<Arc<Mutex<Counters>>>>>);
@@ -18,17 +21,17 @@ impl Told {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(counters);
     }
 
-    fn sum(&self, of: fn(&Counters) -> u64) -> u64 {
+    fn sum(&self, of: Of) -> u64 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|counters| of(&counters.lock().unwrap_or_else(PoisonError::into_inner))).sum()
     }
 
-    fn reading(&self, of: fn(&Counters) -> u64) -> Reading {
+    fn reading(&self, of: Of) -> Reading {
         let told = self.clone();
         Box::new(move || told.sum(of))
     }
 
-    fn readings(&self, of: &[(&str, fn(&Counters) -> u64)]) -> Vec<(String, Reading)> {
+    fn readings(&self, of: &[(&str, Of)]) -> Vec<(String, Reading)> {
         of.iter().map(|&(label, of)| (label.to_owned(), self.reading(of))).collect()
     }
 }

@@ -88,12 +88,12 @@ impl Captures {
     /// Opens all of them. `reads` says which link types can be decoded.
     ///
     /// # Errors
-    /// All that cannot be opened, each with what to do about it.
-    pub fn open(sources: &[SourceOptions], reads: fn(LinkType) -> bool) -> Result<Captures, Vec<OpenError>> {
-        let stop = Stop::new().map_err(|error| vec![OpenError::System(error)])?;
+    /// All that cannot be opened, each with its place among `sources` and what to do about it.
+    pub fn open(sources: &[SourceOptions], reads: fn(LinkType) -> bool) -> Result<Captures, Vec<(usize, OpenError)>> {
+        let stop = Stop::new().map_err(|error| vec![(0, OpenError::System(error))])?;
         let mut captures = Captures { live: Vec::new(), saved: Vec::new(), stop };
         let mut errors = Vec::new();
-        for source in sources {
+        for (at, source) in sources.iter().enumerate() {
             let opened = match source {
                 SourceOptions::Live(options) => {
                     Live::open(options, reads).map(|live| captures.live.push(Source::Live(live)))
@@ -105,7 +105,7 @@ impl Captures {
                     Saved::open(options, reads, &captures.stop).map(|saved| captures.saved.push(saved))
                 }
             };
-            errors.extend(opened.err());
+            errors.extend(opened.err().map(|error| (at, error)));
         }
         if errors.is_empty() { Ok(captures) } else { Err(errors) }
     }

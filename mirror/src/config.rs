@@ -139,7 +139,8 @@ pub struct ReassemblyConfig {
     pub flow_bytes: ByteSize,
     /// Connections that are known at once; at some 500 bytes each, 65,536 are 32 MiB.
     pub flows: NonZeroUsize,
-    /// How long a connection may be silent before it is forgotten. Two minutes, as a long poll is silent for a minute.
+    /// How long a connection may be silent before it is forgotten. Six minutes: a little more than load balancers keep theirs (350 s), so that what
+    /// is forgotten is dead and not an answer that takes its time.
     pub idle: Period,
 }
 
@@ -250,7 +251,7 @@ impl Default for ReassemblyConfig {
             bytes: ByteSize::mib(32),
             flow_bytes: ByteSize::mib(4),
             flows: NonZeroUsize::new(65_536).expect("not zero"),
-            idle: seconds(120),
+            idle: seconds(360),
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::io;
 
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+pub use rustix::thread::CapabilitySet;
+use rustix::thread::{CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
 /// What was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

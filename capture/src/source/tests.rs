@@ -49,12 +49,17 @@ impl Sink for Counting {
 
 fn start(sources: &[SourceOptions]) -> Result<(Running, Counting), Vec<OpenError>> {
     let sink = Counting::default();
-    let captures = Captures::open(sources, |_| true)?;
+    let captures = Captures::open(sources, |_| true).map_err(told)?;
     let running = captures.start(|_| sink.clone()).expect("threads");
     Ok((running, sink))
 }
 
 fn error_of(sources: &[SourceOptions], reads: fn(LinkType) -> bool) -> String {
-    let errors = Captures::open(sources, reads).err().expect("an error");
+    let errors = told(Captures::open(sources, reads).err().expect("an error"));
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Without their places.
+fn told(errors: Vec<(usize, OpenError)>) -> Vec<OpenError> {
+    errors.into_iter().map(|(_, error)| error).collect()
 }

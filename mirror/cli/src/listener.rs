@@ -29,7 +29,12 @@ mod there {
             }
         }
 
-        pub(crate) fn start(self, engine: &Engine, telemetry: &Arc<Telemetry>) -> Listener {
+        /// Before any thread is started: they have what this one has.
+        pub(crate) fn drop_privileges(&self) {
+            self.0.drop_privileges();
+        }
+
+        pub(crate) fn start(self, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Listener> {
             self.0.start(&engine.tap_of(SOURCE, telemetry), telemetry)
         }
     }
@@ -56,7 +61,11 @@ mod not_there {
             Ok(None)
         }
 
-        pub(crate) fn start(self, _: &Engine, _: &Arc<Telemetry>) -> Listener {
+        pub(crate) fn drop_privileges(&self) {
+            match self.0 {}
+        }
+
+        pub(crate) fn start(self, _: &Engine, _: &Arc<Telemetry>) -> std::io::Result<Listener> {
             match self.0 {}
         }
     }

@@ -96,6 +96,9 @@ impl Running {
         let (Ok(listeners), Ok(captures), Ok(admin), true) = (listeners, captures, admin, faults.0.is_empty()) else {
             return Err(Failed::Input(faults));
         };
+        if let Some(captures) = &captures {
+            captures.drop_privileges();
+        }
 
         let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
             mirror::engine::EngineError::Record(error) => {
@@ -111,7 +114,8 @@ impl Running {
             ),
             None => None,
         };
-        let listener = captures.map(|captures| captures.start(&engine, &telemetry));
+        let listener = captures.map(|captures| captures.start(&engine, &telemetry)).transpose();
+        let listener = listener.map_err(|error| Failed::System(error.into()))?;
         let sources: Vec<&str> = proxy.iter().map(|_| PROXY).chain(listener.iter().map(|_| listener::SOURCE)).collect();
         let sums = Sums::of(&engine, &sources, &telemetry);
         for address in &addresses {
