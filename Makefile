@@ -25,6 +25,10 @@ test: setup ## The whole suite
 fuzz: compiler ## Each fuzz target for a while
 	mirror/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_SEED)
 
+.PHONY: corpus
+corpus: compiler ## The listener on real captures, a line each; CORPUS=folder says where they are
+	$(CARGO) test --quiet -p mirror-capture --test corpus -- --nocapture
+
 .PHONY: bench
 bench: compiler ## mirror beside nginx and Envoy; writes target/bench/report.md
 	$(CARGO) build --release

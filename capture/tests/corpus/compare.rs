@@ -17,6 +17,10 @@ pub(crate) fn differences(oracle: &Oracle, observed: &Observed) -> Vec<String> {
     let more = oracle.grade == Grade::AtLeast;
     let mut all = lists("request", &oracle.requests, &observed.requests, more);
     all.extend(lists("response", &oracle.responses, &observed.responses, more));
+    all.extend(past_gaps(oracle, observed));
+    if oracle.grade == Grade::Strict {
+        all.extend(pairs(oracle, observed));
+    }
     if all.len() > SHOWN {
         let rest = all.len() - SHOWN;
         all.truncate(SHOWN);
@@ -42,7 +46,8 @@ fn lists(kind: &str, expected: &[Message], told: &[Told], more: bool) -> Vec<Str
             match found {
                 // What comes before it is nothing the oracle has.
                 Some(extra) => {
-                    let extra = told.by_ref().take(extra).map(|told| format!("{kind} {:?} too much", told.message.start));
+                    let extra =
+                        told.by_ref().take(extra).map(|told| format!("{kind} {:?} too much", told.message.start));
                     differences.extend(extra.filter(|_| !more));
                     differences.extend(told.next().and_then(|told| difference(kind, message, told)));
                 }
@@ -50,6 +55,34 @@ fn lists(kind: &str, expected: &[Message], told: &[Told], more: bool) -> Vec<Str
             }
         }
         differences.extend(told.filter(|_| !more).map(|told| format!("{kind} {:?} too much", told.message.start)));
+    }
+    differences
+}
+
+/// What lies behind a gap and is not told.
+fn past_gaps(oracle: &Oracle, observed: &Observed) -> Vec<String> {
+    let told = |message: &&Message| {
+        let mut all = observed.requests.iter().chain(&observed.responses);
+        all.any(|told| is_head_of(message, told) && message.from == told.message.from && message.to == told.message.to)
+    };
+    let missing = oracle.past_gaps.iter().filter(|message| !told(message));
+    missing.map(|message| format!("{:?} missing past a gap", message.start)).collect()
+}
+
+/// Responses that are told as the answer to another request, or to none.
+fn pairs(oracle: &Oracle, observed: &Observed) -> Vec<String> {
+    let mut differences = Vec::new();
+    for told in &observed.responses {
+        let same = |message: &Message| is_head_of(message, told) && message.from == told.message.from;
+        let answers = told.answers.map(|at| &observed.requests[at]);
+        let right = |request: &Option<Message>| match (request, answers) {
+            (Some(request), Some(answers)) => is_head_of(request, answers),
+            (None, None) => true,
+            _ => false,
+        };
+        if !oracle.pairs.iter().any(|(request, response)| same(response) && right(request)) {
+            differences.push(format!("response {:?} is told to answer another request", told.message.start));
+        }
     }
     differences
 }
@@ -78,7 +111,8 @@ fn difference(kind: &str, expected: &Message, told: &Told) -> Option<String> {
         return Some(format!("{kind} {start:?}: end not told: {why}"));
     }
     if expected.last != told.message.last {
-        let (late, early) = (told.message.last.saturating_sub(expected.last), expected.last.saturating_sub(told.message.last));
+        let (late, early) =
+            (told.message.last.saturating_sub(expected.last), expected.last.saturating_sub(told.message.last));
         return Some(format!("{kind} {start:?}: ends {late:?} late, {early:?} early"));
     }
     None

@@ -27,6 +27,8 @@ pub(crate) struct Told {
     pub(crate) message: Message,
     /// Its request was never seen, so that its body is not told.
     pub(crate) orphan: bool,
+    /// Which request it answers, by its place in the list.
+    pub(crate) answers: Option<usize>,
     pub(crate) whole: bool,
     pub(crate) aborted: Option<Abort>,
     body: Sha256,
@@ -38,7 +40,7 @@ impl Told {
     fn new(head: &Bytes, from: SocketAddr, to: SocketAddr, at: Duration) -> Told {
         let (start, headers) = lines(head);
         let message = Message { from, to, start, headers, body: (0, None), first: at, last: at };
-        Told { message, orphan: false, whole: false, aborted: None, body: Sha256::new(), lost: 0 }
+        Told { message, orphan: false, answers: None, whole: false, aborted: None, body: Sha256::new(), lost: 0 }
     }
 
     fn data(&mut self, bytes: &[u8], at: Duration) {
@@ -134,7 +136,8 @@ impl Write for Writer {
         let mut observed = self.observed.lock().unwrap();
         let Message { from, to, .. } = observed.requests[self.request].message;
         self.response = Some(observed.responses.len());
-        observed.responses.push(Told::new(&head, to, from, at));
+        let told = Told::new(&head, to, from, at);
+        observed.responses.push(Told { answers: Some(self.request), ..told });
     }
 
     fn response_data(&mut self, bytes: Bytes, at: Duration) {

@@ -42,6 +42,10 @@ pub(crate) struct Oracle {
     pub(crate) requests: Vec<Message>,
     /// Without interim ones, which are not told.
     pub(crate) responses: Vec<Message>,
+    /// Of files with gaps, what is read where the reading goes on at the next head: only heads' first lines, ends and times are known.
+    pub(crate) past_gaps: Vec<Message>,
+    /// Each final response with the request that it answers; to be trusted in strict files only.
+    pub(crate) pairs: Vec<(Option<Message>, Message)>,
 }
 
 impl Oracle {
@@ -50,14 +54,26 @@ impl Oracle {
         let stem = name.trim_end_matches(".pcapng").trim_end_matches(".pcap");
         let oracle = std::fs::read(folder.join("oracle").join(format!("{stem}.json"))).unwrap();
         let oracle: Value = serde_json::from_slice(&oracle).unwrap();
-        let list = |kind: &str| oracle["http1"][kind].as_array().unwrap().iter().filter(is_final).map(message).collect();
+        let all = |reading: &str, kind: &str| oracle[reading][kind].as_array().cloned().unwrap_or_default();
+        let list = |reading, kind| all(reading, kind).iter().filter(is_final).map(message).collect::<Vec<_>>();
+        let (requests, responses) = (all("http1", "requests"), all("http1", "responses"));
+        let of = |list: &[Value], at: &Value| at.as_u64().map(|at| message(&list[at as usize]));
+        let pairs = all("http1", "pairs");
+        let pairs =
+            pairs.iter().filter_map(|pair| Some((of(&requests, &pair["request"]), of(&responses, &pair["response"])?)));
         let grade = match oracle["grade"].as_str().unwrap() {
             "strict" => Grade::Strict,
             "at-least" => Grade::AtLeast,
             "lenient" => Grade::Lenient,
             other => panic!("{name}: unknown grade {other}"),
         };
-        Oracle { grade, requests: list("requests"), responses: list("responses") }
+        Oracle {
+            grade,
+            requests: list("http1", "requests"),
+            responses: list("http1", "responses"),
+            past_gaps: [list("http1_past_gaps", "requests"), list("http1_past_gaps", "responses")].concat(),
+            pairs: pairs.collect(),
+        }
     }
 }
 
@@ -77,7 +93,7 @@ fn message(message: &Value) -> Message {
             format!("{} {} {}", text(&message["method"]), text(&message["uri"]), text(&message["version"]))
         }
     };
-    let headers = message["headers"].as_array().unwrap();
+    let headers = message["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
     Message {
         from: end("src", "sport"),
         to: end("dst", "dport"),
