@@ -104,7 +104,9 @@ fn difference(kind: &str, expected: &Message, told: &Told) -> Option<String> {
     let body = told.body();
     if expected.body != body || told.lost > 0 {
         let (length, told_length, lost) = (expected.body.0, body.0, told.lost);
-        return Some(format!("{kind} {start:?}: body of {length} bytes, told {told_length}, lost {lost}"));
+        return Some(format!(
+            "{kind} {start:?}: body of {length} bytes, told are {told_length}, these or others; lost {lost}"
+        ));
     }
     if !told.whole {
         let why = told.aborted.map_or("never", |why| why.label());

@@ -30,8 +30,11 @@ const OUT_OF_SCOPE: &[(&str, &str)] = &[
     ("suricata-verify__http2-continuation.pcap", HTTP2),
     ("suricata-verify__http2-errorcode.pcap", "what its CONNECT tunnel carries is not looked at"),
     ("suricata-verify__http2-keywords2.pcap", HTTP2),
+    ("zeek__http__http-09-content-length-confusion.pcap", HTTP09),
+    ("zeek__mixed-vlan-mpls.pcap", HTTP09),
 ];
 
+const HTTP09: &str = "HTTP/0.9 requests, which name no version, are not read";
 const HTTP2: &str = "HTTP/2 streams are not looked for";
 
 /// What is known to differ in a file.
