@@ -34,14 +34,14 @@ fn corpus() -> Option<PathBuf> {
     None
 }
 
-/// What the listener makes of a file, without being told any port.
-fn read(path: PathBuf) -> Result<Observed, String> {
+/// What the listener makes of a file, told the servers' ports or none.
+fn read(path: PathBuf, ports: &[u16]) -> Result<Observed, String> {
     let options = SavedOptions { path, ..SavedOptions::default() };
     let captures =
         Captures::open(&[SourceOptions::Saved(options)], Decoder::supports).map_err(|errors| format!("{errors:?}"))?;
     let observer = Observer::default();
     let running = captures
-        .start(|_| Assembly::new(observer.clone(), decoder(), Limits::default(), &[]))
+        .start(|_| Assembly::new(observer.clone(), decoder(), Limits::default(), ports))
         .map_err(|error| error.to_string())?;
     let began = Instant::now();
     while !running.has_ended() {
@@ -73,13 +73,20 @@ fn every_file_is_read_as_its_oracle_says() {
     let mut totals = BTreeMap::<Grade, BTreeMap<&str, usize>>::new();
     for name in &names {
         let oracle = Oracle::of(&folder, name);
-        let (counts, differences) = match read(folder.join("pcaps").join(name)) {
+        let path = folder.join("pcaps").join(name);
+        let (counts, mut differences) = match read(path.clone(), &[]) {
             Ok(observed) => {
                 let counts = format!("{:>4}/{:<4}", observed.requests.len(), observed.responses.len());
                 (counts, compare::differences(&oracle, &observed))
             }
             Err(why) => ("        -".into(), vec![why]),
         };
+        // Told the ports it makes the same of it.
+        let told =
+            read(path, &oracle.ports()).map_or_else(|why| vec![why], |told| compare::differences(&oracle, &told));
+        if told != differences {
+            differences.push(format!("told the ports: {}", told.join("; ")));
+        }
         let known = known::of(name);
         let found = differences.join("; ");
         let (verdict, shown) = match known {

@@ -75,6 +75,16 @@ impl Oracle {
             pairs: pairs.collect(),
         }
     }
+
+    /// The servers' ports.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let servers =
+            self.requests.iter().map(|request| request.to).chain(self.responses.iter().map(|response| response.from));
+        let mut ports = servers.map(|server| server.port()).collect::<Vec<_>>();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
 }
 
 fn is_final(message: &&Value) -> bool {
