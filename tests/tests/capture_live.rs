@@ -517,7 +517,7 @@ fn the_drain_keeps_what_was_seen() {
     let (whole, open): (Vec<_>, Vec<_>) = records.iter().partition(|record| record["aborted"].is_null());
     assert_eq!((whole.len(), open.len()), (100, 1));
     assert!(whole.iter().all(|record| record["response"]["body"] == "ok"));
-    assert_eq!((&open[0]["request"]["target"], &open[0]["aborted"]), (&json!("/slow"), &json!("shutdown")));
+    assert_eq!((&open[0]["request"]["target"], &open[0]["aborted"]), (&json!("/slow"), &json!("capture")));
 }
 
 #[test]
