@@ -22,10 +22,10 @@ impl Config {
         }))
     }
 
-    /// Without a proxy: what is captured from here, as in `lo:8080`.
-    pub fn capture(from: &str) -> Config {
+    /// Without a proxy: what is captured, as in `lo:8080` or a list of settings.
+    pub fn capture(from: impl Into<Value>) -> Config {
         Config(json!({
-            "capture": from,
+            "capture": from.into(),
             "shadow": [],
             "admin": "127.0.0.1:0",
             "log": { "format": "json" },
