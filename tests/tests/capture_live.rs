@@ -613,3 +613,22 @@ fn end_to_end(response: &Value) -> Vec<&Value> {
         .filter(|field| !neighbours.contains(&&*field["name"].as_str().expect("a name").to_ascii_lowercase()))
         .collect()
 }
+
+/// On every interface, as it is written there: what passes the loopback is seen once.
+#[test]
+fn the_example_listens_on_a_vm() {
+    if !is_permitted() {
+        return;
+    }
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/listen-on-a-vm/mirror.yaml");
+    let (server, target) = (Server::ok(), Server::ok());
+    let ports = format!("--set=capture.0.ports={}", server.address().port());
+    let shadow = format!("--set=shadow.0.target=http://{}", target.address());
+    let mirror = Mirror::start_with(&["run", example, &ports, &shadow, "--admin=127.0.0.1:0", "--log-format=json"]);
+    let mut client = Conn::open(server.address());
+    for number in 0..3 {
+        assert_eq!(client.exchange(&format!("GET /{number} HTTP/1.1\r\nHost: app\r\n\r\n")).text(), "ok");
+    }
+    let summary = mirror.terminate();
+    assert_eq!((summary.seen, target.requests().len()), (3, 3), "{summary:#?}");
+}
