@@ -22,6 +22,16 @@ impl Config {
         }))
     }
 
+    /// Without a proxy: what is captured, as in `lo:8080` or a list of settings.
+    pub fn capture(from: impl Into<Value>) -> Config {
+        Config(json!({
+            "capture": from.into(),
+            "shadow": [],
+            "admin": "127.0.0.1:0",
+            "log": { "format": "json" },
+        }))
+    }
+
     /// With a target; `name` is what metrics and the summary call it.
     #[must_use]
     pub fn shadow(self, name: &str, address: SocketAddr) -> Config {

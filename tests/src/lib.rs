@@ -13,6 +13,7 @@
 use std::time::{Duration, Instant};
 
 mod address;
+pub mod capture;
 mod command;
 mod config;
 mod conn;

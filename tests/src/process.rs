@@ -80,7 +80,7 @@ fn run(config: &Config, mut program: Command) -> (Command, tempfile::TempDir) {
 }
 
 impl Mirror {
-    /// Starts it from a file and waits until it listens.
+    /// Starts it from a file and waits until it listens, be it at an address or to packets.
     ///
     /// # Panics
     /// When it ends instead; with what it said.
@@ -166,7 +166,9 @@ impl Mirror {
             }
             mirror.admin = mirror.told("admin endpoint").first().copied();
             mirror.listen = mirror.told("listening");
-            (!mirror.listen.is_empty() && mirror.admin.is_some()).then_some(())
+            // What only listens to packets has no address.
+            let ready = !mirror.listen.is_empty() || mirror.log().iter().any(|line| line["message"] == "capturing");
+            (ready && mirror.admin.is_some()).then_some(())
         });
         mirror
     }

@@ -1,0 +1,146 @@
+//! What the listener is tested with: whether one may listen here, and captures that are written packet by packet.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Whether packets may be taken from an interface here; where not, the test says that it is skipped.
+pub fn is_permitted() -> bool {
+    // SAFETY: system calls that give a descriptor and close it again.
+    let permitted = unsafe {
+        match libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) {
+            socket @ 0.. => libc::close(socket) == 0,
+            _ => false,
+        }
+    };
+    if !permitted {
+        eprintln!("skipped: listening to an interface takes CAP_NET_RAW ({})", std::io::Error::last_os_error());
+    }
+    permitted
+}
+
+/// A capture in the classic format (pcap 2.4, little endian, microseconds) of bare IP packets (link type 101).
+#[derive(Debug, Clone)]
+pub struct Pcap {
+    bytes: Vec<u8>,
+    /// Microseconds since 1970, a millisecond later with every packet.
+    now: u64,
+}
+
+impl Default for Pcap {
+    fn default() -> Self {
+        let header: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 0x0004_0000, 101];
+        Pcap { bytes: header.into_iter().flat_map(u32::to_le_bytes).collect(), now: Pcap::START }
+    }
+}
+
+impl Pcap {
+    /// When the first packet was seen.
+    pub const START: u64 = 1_700_000_000_000_000;
+
+    /// The file so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes the file.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[track_caller]
+    pub fn write(&self, path: &Path) {
+        std::fs::write(path, &self.bytes).expect("a file of our own");
+    }
+
+    fn packet(&mut self, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).expect("a packet's length");
+        let (seconds, micros) = ((self.now / 1_000_000) as u32, (self.now % 1_000_000) as u32);
+        self.bytes.extend([seconds, micros, length, length].into_iter().flat_map(u32::to_le_bytes));
+        self.bytes.extend(bytes);
+        self.now += 1000;
+    }
+}
+
+/// One TCP connection from 10.0.0.1 to 10.0.0.2:80, told into a capture.
+#[derive(Debug)]
+pub struct Talk {
+    port: u16,
+    /// The next sequence numbers: the client's, the server's.
+    next: [u32; 2],
+}
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// What an Ethernet frame leaves of a segment.
+const SEGMENT: usize = 1460;
+
+impl Talk {
+    /// Opens it, from this port of the client.
+    pub fn open(pcap: &mut Pcap, port: u16) -> Talk {
+        // The second wraps around within a few bytes.
+        let mut talk = Talk { port, next: [1000, u32::MAX - 20] };
+        talk.segment(pcap, 0, SYN, b"");
+        talk.segment(pcap, 1, SYN | ACK, b"");
+        talk.segment(pcap, 0, ACK, b"");
+        talk
+    }
+
+    /// The client says this, in as many segments as it takes.
+    pub fn client(&mut self, pcap: &mut Pcap, bytes: impl AsRef<[u8]>) {
+        bytes.as_ref().chunks(SEGMENT).for_each(|piece| self.segment(pcap, 0, ACK, piece));
+    }
+
+    /// The server says this.
+    pub fn server(&mut self, pcap: &mut Pcap, bytes: impl AsRef<[u8]>) {
+        bytes.as_ref().chunks(SEGMENT).for_each(|piece| self.segment(pcap, 1, ACK, piece));
+    }
+
+    /// The client says this, but the capture has missed it.
+    pub fn missed(&mut self, bytes: impl AsRef<[u8]>) {
+        self.next[0] = self.next[0].wrapping_add(bytes.as_ref().len() as u32);
+    }
+
+    /// Both end, the server first.
+    pub fn close(mut self, pcap: &mut Pcap) {
+        self.segment(pcap, 1, FIN | ACK, b"");
+        self.segment(pcap, 0, FIN | ACK, b"");
+        self.segment(pcap, 1, ACK, b"");
+    }
+
+    /// The client resets it.
+    pub fn reset(mut self, pcap: &mut Pcap) {
+        self.segment(pcap, 0, RST | ACK, b"");
+    }
+
+    fn segment(&mut self, pcap: &mut Pcap, from: usize, flags: u8, data: &[u8]) {
+        let ends = [([10, 0, 0, 1], self.port), ([10, 0, 0, 2], 80)];
+        let ((source, source_port), (destination, destination_port)) = (ends[from], ends[1 - from]);
+        let acknowledged = if flags & ACK == 0 { 0 } else { self.next[1 - from] };
+        let total = u16::try_from(40 + data.len()).expect("a segment's length");
+        // RFC 791 and RFC 9293; checksums are left at zero, as captures of what a card is to fill in have them.
+        let ip = [&[0x45, 0][..], &total.to_be_bytes(), &[0, 0, 0x40, 0, 64, 6, 0, 0], &source, &destination].concat();
+        let ports = [source_port.to_be_bytes(), destination_port.to_be_bytes()].concat();
+        let numbers = [self.next[from].to_be_bytes(), acknowledged.to_be_bytes()].concat();
+        pcap.packet(&[&ip, &ports, &numbers, &[0x50, flags, 0xff, 0xff, 0, 0, 0, 0][..], data].concat());
+        let length = data.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
+        self.next[from] = self.next[from].wrapping_add(length);
+    }
+}
+
+/// Compresses a file with gzip; none where there is no gzip, which is said.
+///
+/// # Panics
+/// When gzip fails.
+pub fn gzip(bytes: &[u8], folder: &Path) -> Option<Vec<u8>> {
+    if !crate::is_there("gzip", &["--version"]) {
+        return None;
+    }
+    let plain = folder.join("to-be-compressed");
+    std::fs::write(&plain, bytes).expect("a file of our own");
+    let output = Command::new("gzip").arg("-c").arg(&plain).stdin(Stdio::null()).output().expect("gzip");
+    assert!(output.status.success(), "{output:?}");
+    std::fs::remove_file(plain).expect("a file of our own");
+    Some(output.stdout)
+}

@@ -1,0 +1,634 @@
+//! The listener on the loopback: clients and servers talk past it, and a target and a recording get every message byte for byte.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use mirror_tests::capture::is_permitted;
+use mirror_tests::nginx::{self, Nginx};
+use mirror_tests::recording::Fastavro;
+use mirror_tests::{Config, Conn, Gate, Message, Mirror, Server, Summary, Value, is_there, json, upload};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
+
+/// A `mirror` that listens to a server's port, with a target, and a recording of what it hears.
+struct Listener {
+    mirror: Mirror,
+    target: Server,
+    path: PathBuf,
+    fastavro: Fastavro,
+    _folder: tempfile::TempDir,
+}
+
+impl Listener {
+    /// None where that cannot be tested, which is said.
+    fn to(server: SocketAddr) -> Option<Listener> {
+        Listener::with_buffer(server, "64MiB")
+    }
+
+    /// With a ring of this size.
+    fn with_buffer(server: SocketAddr, buffer: &str) -> Option<Listener> {
+        if !is_permitted() {
+            return None;
+        }
+        let fastavro = Fastavro::find()?;
+        let (target, folder) = (Server::ok(), tempfile::tempdir().expect("a folder of our own"));
+        let path = folder.path().join("traffic.avro");
+        // Room for what a slow machine leaves lying: whether it is bounded is tested elsewhere.
+        let config = Config::capture(json!([{ "interface": "lo", "ports": server.port(), "buffer": buffer }]))
+            .shadow_with("target", target.address(), json!({ "lag": "128MiB" }))
+            .set("record", json!({ "path": path, "max_body": "32MiB", "answer_wait": "50ms" }))
+            .set("limits.memory", "512MiB");
+        Some(Listener { mirror: Mirror::start(config), target, path, fastavro, _folder: folder })
+    }
+
+    /// Ends it at once, while packets may still be on their way through it, and gives what came of this many exchanges: the records, in the order
+    /// in which they began, and what the target got.
+    #[track_caller]
+    fn end(self, count: usize) -> (Vec<Value>, Vec<Message>) {
+        let (mut records, requests, summary) = self.end_any();
+        assert_eq!((summary.seen, records.len()), (count as u64, count), "{summary:#?}");
+        assert_eq!(summary.sink("target").delivered, count as u64, "{summary:#?}");
+        assert_eq!(requests.len(), count);
+        for record in &records {
+            assert_eq!((&record["source"], &record["aborted"]), (&json!("capture"), &Value::Null), "{record:#}");
+        }
+        records.sort_by_key(|record| record["start"].as_u64());
+        (records, requests)
+    }
+
+    #[track_caller]
+    fn end_any(self) -> (Vec<Value>, Vec<Message>, Summary) {
+        let summary = self.mirror.terminate();
+        (self.fastavro.read(&self.path), self.target.requests(), summary)
+    }
+}
+
+/// A head's lines as a recording has them.
+fn fields(head: &str) -> Value {
+    let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
+    let field = |line: &str| line.split_once(':').map(|(name, value)| json!({ "name": name, "value": value.trim() }));
+    lines.filter_map(field).collect()
+}
+
+/// Whether a recorded body is this one.
+fn is(text: &Value, body: &[u8]) -> bool {
+    text.as_str().expect("a body").chars().eq(body.iter().map(|&byte| char::from(byte)))
+}
+
+/// That one side of a record is this message, whole.
+#[track_caller]
+fn assert_message(side: &Value, head: &str, body: &[u8]) {
+    let start: Vec<&str> = head.split("\r\n").next().expect("a line").splitn(3, ' ').collect();
+    match side["method"].as_str() {
+        Some(method) => assert_eq!([method, side["target"].as_str().expect("a target")], start[..2], "{side:#}"),
+        None => {
+            let status = (side["status"].to_string(), side["reason"].as_str().expect("a reason"));
+            assert_eq!((status.0.as_str(), status.1), (start[1], start.get(2).copied().unwrap_or("")), "{side:#}");
+        }
+    }
+    assert_eq!(side["headers"], fields(head), "{head}");
+    assert!(is(&side["body"], body), "the body of {head}: {} bytes", side["body_length"]);
+    assert_eq!((&side["body_length"], &side["truncated"]), (&json!(body.len()), &Value::Null), "{head}");
+}
+
+/// That the target got this request, whole: what has been added to its head does not matter.
+#[track_caller]
+fn assert_arrived(requests: &[Message], head: &str, body: &[u8]) {
+    let line = head.split("\r\n").next().expect("a line");
+    let of_line: Vec<_> = requests.iter().filter(|request| request.start_line() == line).collect();
+    let [request] = of_line[..] else { panic!("{line}: {} times", of_line.len()) };
+    assert!(request.body == body, "{line}: {} bytes", request.body.len());
+    for sent in head.split("\r\n").skip(1).filter(|sent| !sent.is_empty()) {
+        let framing = ["connection", "content-length", "transfer-encoding", "expect", "te"];
+        let name = sent.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        assert!(framing.contains(&&*name) || request.lines().contains(&sent), "{sent}: {request:?}");
+    }
+}
+
+/// One exchange as it is on the wire, and the bodies in it.
+struct Case {
+    request: &'static str,
+    body: &'static str,
+    answer: &'static str,
+    answer_body: &'static str,
+}
+
+const fn case(request: &'static str, body: &'static str, answer: &'static str, answer_body: &'static str) -> Case {
+    Case { request, body, answer, answer_body }
+}
+
+/// Each is told from the others by its target, and all but the last leave the connection open.
+const CASES: &[Case] = &[
+    case("GET /0 HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
+    case(
+        "POST /1?q=%20&r HTTP/1.1\r\nhOST: app\r\nX-Two: a\r\nx-two: b\r\nContent-Length: 5\r\n\r\nhello",
+        "hello",
+        "HTTP/1.1 201 Made It So\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nContent-Length: 0\r\n\r\n",
+        "",
+    ),
+    case(
+        "PUT /2 HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3;ext=\"a;b\"\r\nabc\r\n0A\r\n0123456789\r\n0\r\nX-Sum: 13\r\n\r\n",
+        "abc0123456789",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n4\r\nwiki\r\n1\r\n!\r\n0\r\nX-Sum: 5\r\n\r\n",
+        "wiki!",
+    ),
+    case("HEAD /3 HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", ""),
+    case("DELETE /4 HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 204 No Content\r\n\r\n", ""),
+    case(
+        "GET /5 HTTP/1.1\r\nHost: app\r\nIf-None-Match: \"a\"\r\n\r\n",
+        "",
+        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 77\r\n\r\n",
+        "",
+    ),
+    case("OPTIONS * HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""),
+    case(
+        "PROPFIND /7 HTTP/1.1\r\nHost: app\r\n\r\n",
+        "",
+        "HTTP/1.1 207 Multi-Status\r\nContent-Length: 1\r\n\r\n7",
+        "7",
+    ),
+    case("M-SEARCH /8 HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 499 \r\nContent-Length: 1\r\n\r\n8", "8"),
+    case(
+        "X!#$%&'*+-.^_`|~9z /9 HTTP/1.1\r\nHost: app\r\n\r\n",
+        "",
+        "HTTP/1.1 520 Who Knows\r\nContent-Length: 1\r\n\r\n9",
+        "9",
+    ),
+    case(
+        "GET /10 HTTP/1.1\r\nHost: app\r\n\r\n",
+        "",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "ok",
+    ),
+    case(
+        "GET /11 HTTP/1.1\r\nHost: app\r\n\r\n",
+        "",
+        "HTTP/1.1 200 OK\r\n\r\nall\r\n\r\nthat comes",
+        "all\r\n\r\nthat comes",
+    ),
+];
+
+impl Case {
+    fn request_head(&self) -> &'static str {
+        self.request.split_inclusive("\r\n\r\n").next().expect("a head")
+    }
+
+    /// The final one.
+    fn answer_head(&self) -> &'static str {
+        let mut heads = self.answer.split_inclusive("\r\n\r\n");
+        heads.find(|head| !head.starts_with("HTTP/1.1 1")).expect("a head")
+    }
+
+    fn method(&self) -> &'static str {
+        self.request.split(' ').next().expect("a method")
+    }
+}
+
+/// A server that answers with the cases in turn on each connection, and closes after the last.
+fn answering_cases() -> Server {
+    Server::script(|mut conn| {
+        for case in CASES {
+            if conn.request().is_none() {
+                return;
+            }
+            conn.send(case.answer);
+        }
+    })
+}
+
+#[track_caller]
+fn assert_cases(records: &[Value], requests: &[Message]) {
+    for (record, case) in records.iter().zip(CASES) {
+        assert_message(&record["request"], case.request_head(), case.body.as_bytes());
+        assert_message(&record["response"], case.answer_head(), case.answer_body.as_bytes());
+        assert_arrived(requests, case.request_head(), case.body.as_bytes());
+    }
+    let trailer = |value: &str| json!([{ "name": "X-Sum", "value": value }]);
+    let record = &records[2];
+    assert_eq!((&record["request"]["trailers"], &record["response"]["trailers"]), (&trailer("13"), &trailer("5")));
+}
+
+#[test]
+fn one_after_the_other_on_one_connection() {
+    let server = answering_cases();
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    for case in CASES {
+        client.send(case.request);
+        assert_eq!(client.response_to(case.method()).text(), case.answer_body, "{}", case.request);
+    }
+    let client = client.local_address().to_string();
+    let (records, requests) = listener.end(CASES.len());
+    assert_cases(&records, &requests);
+    for record in &records {
+        let ends = (&record["client"], &record["server"]);
+        assert_eq!(ends, (&json!(client), &json!(server.address().to_string())));
+    }
+}
+
+#[test]
+fn all_in_one_segment() {
+    let server = answering_cases();
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    client.send(CASES.iter().map(|case| case.request).collect::<String>());
+    for case in CASES {
+        assert_eq!(client.response_to(case.method()).text(), case.answer_body, "{}", case.request);
+    }
+    let (mut records, requests) = listener.end(CASES.len());
+    // They began at the same time.
+    let place = |record: &Value| {
+        let target = format!(" {} ", record["request"]["target"].as_str().expect("a target"));
+        CASES.iter().position(|case| case.request.contains(&target))
+    };
+    records.sort_by_key(place);
+    assert_cases(&records, &requests);
+}
+
+#[test]
+fn cut_at_any_byte() {
+    const REQUEST: &str =
+        "POST /cut HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n";
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nbye\r\n0\r\nX-T: 2\r\n\r\n";
+    let server = Server::script(|mut conn| {
+        for at in 1.. {
+            if conn.request().is_none() {
+                return;
+            }
+            let (start, end) = ANSWER.split_at(at % ANSWER.len());
+            conn.send(start);
+            conn.send(end);
+        }
+    });
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    for at in 1..REQUEST.len() {
+        client.send(&REQUEST[..at]);
+        client.send(&REQUEST[at..]);
+        assert_eq!(client.response().text(), "bye");
+    }
+    let (records, requests) = listener.end(REQUEST.len() - 1);
+    for record in &records {
+        assert_message(&record["request"], REQUEST, b"hi");
+        assert_message(&record["response"], ANSWER, b"bye");
+        for (side, value) in [("request", "1"), ("response", "2")] {
+            assert_eq!(record[side]["trailers"], json!([{ "name": "X-T", "value": value }]));
+        }
+    }
+    assert!(requests.iter().all(|request| request.body == b"hi"));
+}
+
+#[test]
+fn a_request_that_waits_for_100() {
+    const HEAD: &str = "POST /wait HTTP/1.1\r\nHost: app\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+    let server = Server::script(|mut conn| {
+        conn.head();
+        conn.send("HTTP/1.1 100 Continue\r\n\r\n");
+        conn.exactly(5);
+        conn.send([ANSWER, "ok"].concat());
+        conn.to_any_end();
+    });
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    client.send(HEAD);
+    client.head();
+    client.send("hello");
+    assert_eq!(client.response().text(), "ok");
+    let (records, requests) = listener.end(1);
+    assert_message(&records[0]["request"], HEAD, b"hello");
+    assert_message(&records[0]["response"], ANSWER, b"ok");
+    assert_arrived(&requests, HEAD, b"hello");
+}
+
+#[test]
+fn an_answer_before_the_request_is_whole() {
+    const HEAD: &str = "POST /early HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\n";
+    const ANSWER: &str = "HTTP/1.1 413 Too Much\r\nContent-Length: 2\r\n\r\n";
+    let server = Server::script(|mut conn| {
+        conn.head();
+        conn.send([ANSWER, "no"].concat());
+        conn.exactly(10);
+        conn.request();
+        conn.send([ANSWER, "no"].concat());
+        conn.to_any_end();
+    });
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    client.send([HEAD, "half "].concat());
+    assert_eq!(client.response().status(), 413);
+    client.send("whole");
+    assert_eq!(client.exchange(GET).status(), 413);
+    let (records, requests) = listener.end(2);
+    assert_message(&records[0]["request"], HEAD, b"half whole");
+    assert_message(&records[0]["response"], ANSWER, b"no");
+    assert_arrived(&requests, HEAD, b"half whole");
+    assert_message(&records[1]["request"], GET, b"");
+}
+
+/// A body that is no other's.
+fn body(number: usize, length: usize) -> Vec<u8> {
+    let mut body = upload::body(length);
+    body[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    body
+}
+
+fn upload_head(number: usize, length: usize) -> String {
+    format!("POST /upload/{number} HTTP/1.1\r\nHost: app\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// Whole both ways: the server gives each body back.
+fn echo() -> Server {
+    Server::answering(|request| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
+        [head.as_bytes(), &request.body].concat()
+    })
+}
+
+/// All of it at once: a debug build on a busy machine is slower than the loopback, and what the kernel drops then is no fault of the reading.
+const ROOM: &str = "256MiB";
+
+fn upload_one(address: SocketAddr, number: usize, length: usize) {
+    let mut client = Conn::open(address);
+    client.send(upload_head(number, length));
+    client.send(body(number, length));
+    assert!(client.response().body == body(number, length), "{number} came back whole");
+}
+
+#[track_caller]
+fn assert_uploads(listener: Listener, count: usize, length: usize) {
+    // Megabytes take a debug build longer than the drain waits.
+    let metrics = listener.mirror.wait_settled(count as u64);
+    let dropped = metrics.sum("mirror_capture_kernel_dropped_packets_total", &[]);
+    assert_eq!(dropped, 0.0, "the kernel's ring was full: {metrics:#?}");
+    let (records, requests) = listener.end(count);
+    for record in &records {
+        let target = record["request"]["target"].as_str().expect("a target");
+        let number = target.rsplit('/').next().and_then(|number| number.parse().ok()).expect(target);
+        let (head, body) = (upload_head(number, length), body(number, length));
+        assert_message(&record["request"], &head, &body);
+        assert!(is(&record["response"]["body"], &body), "the answer to {number}");
+        assert_arrived(&requests, &head, &body);
+    }
+}
+
+#[test]
+fn forty_megabytes_in_sequence() {
+    let server = echo();
+    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
+    (0..40).for_each(|number| upload_one(server.address(), number, 1_000_000));
+    assert_uploads(listener, 40, 1_000_000);
+}
+
+#[test]
+fn forty_megabytes_at_once() {
+    let server = echo();
+    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
+    let address = server.address();
+    std::thread::scope(|scope| {
+        (0..40).for_each(|number| drop(scope.spawn(move || upload_one(address, number, 1_000_000))));
+    });
+    assert_uploads(listener, 40, 1_000_000);
+}
+
+#[test]
+fn ten_megabytes_each() {
+    let server = echo();
+    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
+    let address = server.address();
+    upload_one(address, 0, 10_000_000);
+    std::thread::scope(|scope| {
+        (1..3).for_each(|number| drop(scope.spawn(move || upload_one(address, number, 10_000_000))))
+    });
+    assert_uploads(listener, 3, 10_000_000);
+}
+
+#[test]
+fn over_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: there is no ::1 here");
+        return;
+    }
+    let server = Server::script_at("[::1]:0".parse().expect("an address"), |mut conn| {
+        while conn.request().is_some() {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    assert_eq!(client.exchange(GET).text(), "ok");
+    let ends = [client.local_address().to_string(), server.address().to_string()];
+    let (records, _) = listener.end(1);
+    assert_eq!([&records[0]["client"], &records[0]["server"]], [&json!(ends[0]), &json!(ends[1])]);
+    assert_message(&records[0]["request"], GET, b"");
+}
+
+#[test]
+fn curl_and_nginx() {
+    if !nginx::is_there() || !is_there("curl", &["--version"]) {
+        return;
+    }
+    let nginx = Nginx::start();
+    let page = upload::body(300_000);
+    std::fs::write(nginx.file("page"), &page).expect("a file of our own");
+    let Some(listener) = Listener::to(nginx.address()) else { return };
+    let url = |path: &str| format!("http://{}{path}", nginx.address());
+    let curl = |arguments: &[&str]| {
+        let output =
+            Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments).stdin(Stdio::null()).output();
+        let output = output.expect("curl");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    assert!(curl(&[&url("/page")]) == page);
+    let file = nginx.file("page");
+    let file = file.to_str().expect("UTF-8");
+    // Asks first whether it may, and sends in chunks.
+    curl(&["-T", file, "-H", "Expect: 100-continue", &url("/put/a")]);
+    curl(&["-T", file, "-H", "Transfer-Encoding: chunked", &url("/put/b")]);
+    // Three on one connection.
+    assert_eq!(curl(&[&url("/tiny?1"), &url("/tiny?2"), &url("/tiny?3")]), b"okokok");
+    curl(&["-I", &url("/page?head")]);
+    listener.mirror.wait_settled(7);
+    let (records, requests) = listener.end(7);
+    let of = |target: &str| records.iter().find(|record| record["request"]["target"] == target).expect(target);
+    assert!(is(&of("/page")["response"]["body"], &page));
+    for put in ["/put/a", "/put/b"] {
+        assert!(is(&of(put)["request"]["body"], &page), "{put}");
+        assert_eq!(of(put)["response"]["status"], 201);
+        let arrived = requests.iter().find(|request| request.start_line() == format!("PUT {put} HTTP/1.1"));
+        assert!(arrived.is_some_and(|request| request.body == page), "{put}");
+    }
+    assert_eq!(of("/tiny?3")["response"]["body"], "ok");
+    assert_eq!(
+        (&of("/page?head")["request"]["method"], &of("/page?head")["response"]["body"]),
+        (&json!("HEAD"), &json!(""))
+    );
+}
+
+/// What was under way when it began to listen is read from the next message on.
+#[test]
+fn a_connection_that_was_open_before() {
+    let server = Server::ok();
+    let mut client = Conn::open(server.address());
+    assert_eq!(client.exchange(GET).text(), "ok");
+    let Some(listener) = Listener::to(server.address()) else { return };
+    for number in 0..3 {
+        assert_eq!(client.exchange(&format!("GET /{number} HTTP/1.1\r\nHost: app\r\n\r\n")).text(), "ok");
+    }
+    let (records, _) = listener.end(3);
+    let targets: Vec<_> =
+        records.iter().map(|record| record["request"]["target"].as_str().expect("a target")).collect();
+    assert_eq!(targets, ["/0", "/1", "/2"]);
+    assert!(records.iter().all(|record| record["response"]["body"] == "ok"), "{records:#?}");
+}
+
+#[test]
+fn a_reset_in_the_middle_is_recorded_as_such() {
+    let server = Server::ok();
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut client = Conn::open(server.address());
+    client.send("POST /half HTTP/1.1\r\nHost: app\r\nContent-Length: 10\r\n\r\nhalf");
+    client.reset();
+    assert_eq!(Conn::open(server.address()).exchange(GET).text(), "ok");
+    let (records, requests, summary) = listener.end_any();
+    assert_eq!((summary.seen, records.len()), (2, 2), "{summary:#?}");
+    let half = records.iter().find(|record| record["request"]["target"] == "/half").expect("it is recorded");
+    assert_eq!(
+        (&half["aborted"], &half["request"]["body"], &half["response"]),
+        (&json!("downstream"), &json!("half"), &Value::Null)
+    );
+    assert!(requests.iter().all(|request| request.body.is_empty()), "half a request reaches no target: {requests:#?}");
+}
+
+/// The end comes while an answer is waited for: what was seen of it is recorded.
+#[test]
+fn the_drain_keeps_what_was_seen() {
+    let answer = Gate::new();
+    let server = Server::answering({
+        let answer = answer.clone();
+        move |request: &Message| {
+            if request.start_line().contains("/slow") {
+                answer.pass();
+            }
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        }
+    });
+    let Some(listener) = Listener::to(server.address()) else { return };
+    let mut slow = Conn::open(server.address());
+    slow.send("GET /slow HTTP/1.1\r\nHost: app\r\n\r\n");
+    let mut client = Conn::open(server.address());
+    for _ in 0..100 {
+        assert_eq!(client.exchange(GET).text(), "ok");
+    }
+    let (records, _, summary) = listener.end_any();
+    answer.open();
+    assert_eq!((summary.seen, records.len()), (101, 101), "{summary:#?}");
+    let (whole, open): (Vec<_>, Vec<_>) = records.iter().partition(|record| record["aborted"].is_null());
+    assert_eq!((whole.len(), open.len()), (100, 1));
+    assert!(whole.iter().all(|record| record["response"]["body"] == "ok"));
+    assert_eq!((&open[0]["request"]["target"], &open[0]["aborted"]), (&json!("/slow"), &json!("capture")));
+}
+
+#[test]
+fn the_metrics_pass_promtool() {
+    let server = Server::ok();
+    let Some(listener) = Listener::to(server.address()) else { return };
+    assert_eq!(Conn::open(server.address()).exchange(GET).text(), "ok");
+    let metrics = listener.mirror.wait_settled(1);
+    for (name, label) in [
+        ("mirror_source_exchanges_total", "source=\"capture\""),
+        ("mirror_capture_packets_total", "kind=\"segment\""),
+        ("mirror_capture_connections_total", "event=\"opened\""),
+        ("mirror_capture_received_packets_total", "interface=\"lo\""),
+        ("mirror_capture_received_bytes_total", "interface=\"lo\""),
+        ("mirror_capture_up", "interface=\"lo\""),
+        ("mirror_capture_flows_limit", ""),
+        ("mirror_capture_held_limit_bytes", ""),
+    ] {
+        assert!(metrics.sum(name, &[label]) >= 1.0, "{name}: {metrics:#?}");
+    }
+    for name in ["kernel_dropped_packets_total", "gaps_total", "orphan_responses_total", "unreadable_packets_total"] {
+        assert!(metrics.samples().keys().any(|key| key.starts_with(&format!("mirror_capture_{name}"))), "{name}");
+        assert_eq!(metrics.sum(&format!("mirror_capture_{name}"), &[]), 0.0, "{name}");
+    }
+    if !is_there("promtool", &["--version"]) {
+        return;
+    }
+    let text = listener.mirror.admin("/metrics").body;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().expect("promtool");
+    std::io::Write::write_all(&mut promtool.stdin.take().expect("a pipe"), &text).expect("all of it");
+    let output = promtool.wait_with_output().expect("its end");
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// The proxy and the listener see the same traffic, and tell the same of it.
+#[test]
+fn the_proxy_and_the_listener_agree() {
+    if !is_permitted() {
+        return;
+    }
+    let Some(fastavro) = Fastavro::find() else { return };
+    let (server, folder) = (answering_cases(), tempfile::tempdir().expect("a folder of our own"));
+    let path = folder.path().join("proxied.avro");
+    let proxy = Mirror::start(Config::upstream(server.address()).set("record", json!({ "path": path })));
+    let Some(listener) = Listener::to(proxy.address()) else { return };
+    let mut client = proxy.connect();
+    for case in CASES {
+        client.send(case.request);
+        assert_eq!(client.response_to(case.method()).text(), case.answer_body, "{}", case.request);
+    }
+    let (heard, _) = listener.end(CASES.len());
+    proxy.terminate();
+    let mut proxied = fastavro.read(&path);
+    proxied.sort_by_key(|record| record["start"].as_u64());
+    assert_eq!(proxied.len(), heard.len());
+    for (proxied, heard) in proxied.iter().zip(&heard) {
+        assert_eq!(proxied["client"], heard["client"]);
+        assert_eq!(proxied["aborted"], heard["aborted"], "{proxied:#}");
+        for field in ["method", "target", "version", "headers", "body", "body_length", "truncated"] {
+            assert_eq!(proxied["request"][field], heard["request"][field], "{field} of {heard:#}");
+        }
+        for field in ["status", "body", "body_length", "truncated"] {
+            assert_eq!(proxied["response"][field], heard["response"][field], "{field} of {heard:#}");
+        }
+        for side in ["request", "response"] {
+            // Those that the proxy carries at all.
+            let carried = proxied[side]["trailers"] != json!([]);
+            assert!(!carried || proxied[side]["trailers"] == heard[side]["trailers"], "{side}: {proxied:#} {heard:#}");
+        }
+        assert_eq!(end_to_end(&proxied["response"]), end_to_end(&heard["response"]), "{heard:#}");
+    }
+}
+
+/// The headers of a response but for those that are between two neighbours only: the proxy records what it was answered, and the listener what
+/// the client got.
+fn end_to_end(response: &Value) -> Vec<&Value> {
+    let headers = response["headers"].as_array().expect("a list").iter();
+    let neighbours = ["connection", "keep-alive", "transfer-encoding", "date"];
+    headers
+        .filter(|field| !neighbours.contains(&&*field["name"].as_str().expect("a name").to_ascii_lowercase()))
+        .collect()
+}
+
+/// On every interface, as it is written there: what passes the loopback is seen once.
+#[test]
+fn the_example_listens_on_a_vm() {
+    if !is_permitted() {
+        return;
+    }
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/listen-on-a-vm/mirror.yaml");
+    let (server, target) = (Server::ok(), Server::ok());
+    let ports = format!("--set=capture.0.ports={}", server.address().port());
+    let shadow = format!("--set=shadow.0.target=http://{}", target.address());
+    let mirror = Mirror::start_with(&["run", example, &ports, &shadow, "--admin=127.0.0.1:0", "--log-format=json"]);
+    let mut client = Conn::open(server.address());
+    for number in 0..3 {
+        assert_eq!(client.exchange(&format!("GET /{number} HTTP/1.1\r\nHost: app\r\n\r\n")).text(), "ok");
+    }
+    let summary = mirror.terminate();
+    assert_eq!((summary.seen, target.requests().len()), (3, 3), "{summary:#?}");
+}
