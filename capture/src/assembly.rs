@@ -120,9 +120,9 @@ impl<O: Offer> Handler for Follower<O> {
         self.opaque += up + down;
         self.losses += connection.losses();
         let abort = match why {
-            // Who reset is not told apart: an answer that did not come is the upstream's to give.
-            Closed::Finished | Closed::Reset => Abort::Upstream,
-            Closed::Evicted | Closed::Idle | Closed::Replaced | Closed::EndOfCapture => Abort::Capture,
+            // Who reset is not told apart: an answer that did not come is the upstream's to give. After a loss it may have come.
+            Closed::Finished | Closed::Reset if connection.losses() == 0 => Abort::Upstream,
+            _ => Abort::Capture,
         };
         connection.close(abort, at, &mut self.offer);
     }
