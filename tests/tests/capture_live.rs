@@ -37,8 +37,8 @@ impl Listener {
         // Room for what a slow machine leaves lying: whether it is bounded is tested elsewhere.
         let config = Config::capture(json!([{ "interface": "lo", "ports": server.port(), "buffer": buffer }]))
             .shadow_with("target", target.address(), json!({ "lag": "128MiB" }))
-            .set("record", json!({ "path": path, "max_body": "32MiB", "answer_wait": "50ms" }))
-            .set("limits.memory", "512MiB");
+            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms" }))
+            .set("limits.memory", "1GiB");
         Some(Listener { mirror: Mirror::start(config), target, path, fastavro, _folder: folder })
     }
 
