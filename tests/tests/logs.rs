@@ -2,7 +2,7 @@
 
 use mirror_tests::{Config, Mirror, Refusing, Server, WITHIN, wait_for};
 
-/// Passes stderr on until all is ready, then reads no more of it until there is a file.
+/// Passes stderr on until all is ready, then reads no more of it until there is a file (or the file's folder is gone, with the test).
 const STUCK: &str = r#"
 exec 3>&2
 mkfifo log
@@ -11,7 +11,7 @@ mkfifo log
         echo "$line" >&3
         case $line in *"admin endpoint"*) break ;; esac
     done
-    while [ ! -e "$MIRROR_TEST_READ_ON" ]; do sleep 0.05; done
+    while [ -d "${MIRROR_TEST_READ_ON%/*}" ] && [ ! -e "$MIRROR_TEST_READ_ON" ]; do sleep 0.05; done
     exec cat >&3
 ) <log &
 exec "$@" 2>log"#;
