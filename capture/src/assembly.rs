@@ -54,9 +54,9 @@ struct Follower<O> {
 
 impl<O: Offer> Assembly<O> {
     /// `ports` are the servers'; where there are none, servers are told by SYN and content.
-    pub fn new(offer: O, decoder: Decoder, limits: flow::Limits, ports: &[u16]) -> Assembly<O> {
+    pub fn new(offer: O, limits: flow::Limits, ports: &[u16]) -> Assembly<O> {
         Assembly {
-            decoder,
+            decoder: Decoder::new(decode::Limits::default()),
             flows: Flows::new(limits, ports),
             follower: Follower { offer, opaque: 0, losses: 0 },
             seen: Counters::default(),
@@ -67,11 +67,6 @@ impl<O: Offer> Assembly<O> {
     /// Where the counters can be read meanwhile; they are brought up to date at each tick.
     pub fn counters(&self) -> Arc<Mutex<Counters>> {
         self.told.clone()
-    }
-
-    /// What takes the exchanges.
-    pub fn into_offer(self) -> O {
-        self.follower.offer
     }
 
     fn tell(&mut self) {
@@ -126,9 +121,4 @@ impl<O: Offer> Handler for Follower<O> {
         };
         connection.close(abort, at, &mut self.offer);
     }
-}
-
-/// The decoder as the listener uses it.
-pub fn decoder() -> Decoder {
-    Decoder::new(decode::Limits::default())
 }

@@ -9,7 +9,7 @@ use mirror::pressure::Patience;
 use mirror::source::Tap;
 use mirror::telemetry::Telemetry;
 
-use crate::assembly::{self, Assembly};
+use crate::assembly::Assembly;
 use crate::decode::Decoder;
 use crate::metrics::{self, Told};
 use crate::source::privileges::{self, CapabilitySet};
@@ -76,7 +76,7 @@ impl Captures {
                     (&saved_ports, Some(Pace::new(tapped.tap.clone())))
                 }
             };
-            let steps = Assembly::new(tapped, assembly::decoder(), limits, ports);
+            let steps = Assembly::new(tapped, limits, ports);
             told.add(steps.counters());
             Paced { steps, pace }
         })?;

@@ -21,14 +21,14 @@ impl Told {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(counters);
     }
 
-    fn sum(&self, of: Of) -> u64 {
+    fn sum(&self, of: impl Fn(&Counters) -> u64) -> u64 {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|counters| of(&counters.lock().unwrap_or_else(PoisonError::into_inner))).sum()
     }
 
-    fn reading(&self, of: Of) -> Reading {
+    fn reading(&self, of: impl Fn(&Counters) -> u64 + Send + 'static) -> Reading {
         let told = self.clone();
-        Box::new(move || told.sum(of))
+        Box::new(move || told.sum(&of))
     }
 
     fn readings(&self, of: &[(&str, Of)]) -> Vec<(String, Reading)> {
@@ -61,19 +61,12 @@ fn packets(telemetry: &Telemetry, told: &Told) {
             ("unreadable", |c| c.unreadable.iter().sum()),
         ]),
     );
-    let unreadable = Unreadable::ALL.map(|why| {
-        let told = told.clone();
-        let reading: Reading = Box::new(move || {
-            let all = told.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner).unreadable[why as usize]).sum()
-        });
-        (why.label().to_owned(), reading)
-    });
+    let unreadable = |why: Unreadable| (why.label().to_owned(), told.reading(move |c| c.unreadable[why as usize]));
     telemetry.counters(
         "mirror_capture_unreadable_packets_total",
         "Packets that could not be read, by what is wrong with them.",
         "reason",
-        unreadable.into(),
+        Unreadable::ALL.into_iter().map(unreadable).collect(),
     );
 }
 

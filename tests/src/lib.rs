@@ -18,6 +18,7 @@ mod command;
 mod config;
 mod conn;
 mod gate;
+pub mod listener;
 mod message;
 mod metrics;
 mod names;

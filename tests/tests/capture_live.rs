@@ -1,110 +1,14 @@
 //! The listener on the loopback: clients and servers talk past it, and a target and a recording get every message byte for byte.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use mirror_tests::capture::is_permitted;
+use mirror_tests::listener::{Listener, assert_arrived, assert_message, is};
 use mirror_tests::nginx::{self, Nginx};
 use mirror_tests::recording::Fastavro;
-use mirror_tests::{Config, Conn, Gate, Message, Mirror, Server, Summary, Value, is_there, json, upload};
+use mirror_tests::{Config, Conn, Gate, Message, Mirror, Server, Value, is_there, json, upload};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
-
-/// A `mirror` that listens to a server's port, with a target, and a recording of what it hears.
-struct Listener {
-    mirror: Mirror,
-    target: Server,
-    path: PathBuf,
-    fastavro: Fastavro,
-    _folder: tempfile::TempDir,
-}
-
-impl Listener {
-    /// None where that cannot be tested, which is said.
-    fn to(server: SocketAddr) -> Option<Listener> {
-        Listener::with_buffer(server, "64MiB")
-    }
-
-    /// With a ring of this size.
-    fn with_buffer(server: SocketAddr, buffer: &str) -> Option<Listener> {
-        if !is_permitted() {
-            return None;
-        }
-        let fastavro = Fastavro::find()?;
-        let (target, folder) = (Server::ok(), tempfile::tempdir().expect("a folder of our own"));
-        let path = folder.path().join("traffic.avro");
-        // Room for what a slow machine leaves lying: whether it is bounded is tested elsewhere.
-        let config = Config::capture(json!([{ "interface": "lo", "ports": server.port(), "buffer": buffer }]))
-            .shadow_with("target", target.address(), json!({ "lag": "128MiB" }))
-            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms" }))
-            .set("limits.memory", "1GiB");
-        Some(Listener { mirror: Mirror::start(config), target, path, fastavro, _folder: folder })
-    }
-
-    /// Ends it at once, while packets may still be on their way through it, and gives what came of this many exchanges: the records, in the order
-    /// in which they began, and what the target got.
-    #[track_caller]
-    fn end(self, count: usize) -> (Vec<Value>, Vec<Message>) {
-        let (mut records, requests, summary) = self.end_any();
-        assert_eq!((summary.seen, records.len()), (count as u64, count), "{summary:#?}");
-        assert_eq!(summary.sink("target").delivered, count as u64, "{summary:#?}");
-        assert_eq!(requests.len(), count);
-        for record in &records {
-            assert_eq!((&record["source"], &record["aborted"]), (&json!("capture"), &Value::Null), "{record:#}");
-        }
-        records.sort_by_key(|record| record["start"].as_u64());
-        (records, requests)
-    }
-
-    #[track_caller]
-    fn end_any(self) -> (Vec<Value>, Vec<Message>, Summary) {
-        let summary = self.mirror.terminate();
-        (self.fastavro.read(&self.path), self.target.requests(), summary)
-    }
-}
-
-/// A head's lines as a recording has them.
-fn fields(head: &str) -> Value {
-    let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
-    let field = |line: &str| line.split_once(':').map(|(name, value)| json!({ "name": name, "value": value.trim() }));
-    lines.filter_map(field).collect()
-}
-
-/// Whether a recorded body is this one.
-fn is(text: &Value, body: &[u8]) -> bool {
-    text.as_str().expect("a body").chars().eq(body.iter().map(|&byte| char::from(byte)))
-}
-
-/// That one side of a record is this message, whole.
-#[track_caller]
-fn assert_message(side: &Value, head: &str, body: &[u8]) {
-    let start: Vec<&str> = head.split("\r\n").next().expect("a line").splitn(3, ' ').collect();
-    match side["method"].as_str() {
-        Some(method) => assert_eq!([method, side["target"].as_str().expect("a target")], start[..2], "{side:#}"),
-        None => {
-            let status = (side["status"].to_string(), side["reason"].as_str().expect("a reason"));
-            assert_eq!((status.0.as_str(), status.1), (start[1], start.get(2).copied().unwrap_or("")), "{side:#}");
-        }
-    }
-    assert_eq!(side["headers"], fields(head), "{head}");
-    assert!(is(&side["body"], body), "the body of {head}: {} bytes", side["body_length"]);
-    assert_eq!((&side["body_length"], &side["truncated"]), (&json!(body.len()), &Value::Null), "{head}");
-}
-
-/// That the target got this request, whole: what has been added to its head does not matter.
-#[track_caller]
-fn assert_arrived(requests: &[Message], head: &str, body: &[u8]) {
-    let line = head.split("\r\n").next().expect("a line");
-    let of_line: Vec<_> = requests.iter().filter(|request| request.start_line() == line).collect();
-    let [request] = of_line[..] else { panic!("{line}: {} times", of_line.len()) };
-    assert!(request.body == body, "{line}: {} bytes", request.body.len());
-    for sent in head.split("\r\n").skip(1).filter(|sent| !sent.is_empty()) {
-        let framing = ["connection", "content-length", "transfer-encoding", "expect", "te"];
-        let name = sent.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        assert!(framing.contains(&&*name) || request.lines().contains(&sent), "{sent}: {request:?}");
-    }
-}
 
 /// One exchange as it is on the wire, and the bodies in it.
 struct Case {
@@ -327,83 +231,6 @@ fn an_answer_before_the_request_is_whole() {
     assert_message(&records[1]["request"], GET, b"");
 }
 
-/// A body that is no other's.
-fn body(number: usize, length: usize) -> Vec<u8> {
-    let mut body = upload::body(length);
-    body[..8].copy_from_slice(&(number as u64).to_be_bytes());
-    body
-}
-
-fn upload_head(number: usize, length: usize) -> String {
-    format!("POST /upload/{number} HTTP/1.1\r\nHost: app\r\nContent-Length: {length}\r\n\r\n")
-}
-
-/// Whole both ways: the server gives each body back.
-fn echo() -> Server {
-    Server::answering(|request| {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
-        [head.as_bytes(), &request.body].concat()
-    })
-}
-
-/// All of it at once: a debug build on a busy machine is slower than the loopback, and what the kernel drops then is no fault of the reading.
-const ROOM: &str = "256MiB";
-
-fn upload_one(address: SocketAddr, number: usize, length: usize) {
-    let mut client = Conn::open(address);
-    client.send(upload_head(number, length));
-    client.send(body(number, length));
-    assert!(client.response().body == body(number, length), "{number} came back whole");
-}
-
-#[track_caller]
-fn assert_uploads(listener: Listener, count: usize, length: usize) {
-    // Megabytes take a debug build longer than the drain waits.
-    let metrics = listener.mirror.wait_settled(count as u64);
-    let dropped = metrics.sum("mirror_capture_kernel_dropped_packets_total", &[]);
-    assert_eq!(dropped, 0.0, "the kernel's ring was full: {metrics:#?}");
-    let (records, requests) = listener.end(count);
-    for record in &records {
-        let target = record["request"]["target"].as_str().expect("a target");
-        let number = target.rsplit('/').next().and_then(|number| number.parse().ok()).expect(target);
-        let (head, body) = (upload_head(number, length), body(number, length));
-        assert_message(&record["request"], &head, &body);
-        assert!(is(&record["response"]["body"], &body), "the answer to {number}");
-        assert_arrived(&requests, &head, &body);
-    }
-}
-
-#[test]
-fn forty_megabytes_in_sequence() {
-    let server = echo();
-    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
-    (0..40).for_each(|number| upload_one(server.address(), number, 1_000_000));
-    assert_uploads(listener, 40, 1_000_000);
-}
-
-#[test]
-fn forty_megabytes_at_once() {
-    let server = echo();
-    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
-    let address = server.address();
-    std::thread::scope(|scope| {
-        (0..40).for_each(|number| drop(scope.spawn(move || upload_one(address, number, 1_000_000))));
-    });
-    assert_uploads(listener, 40, 1_000_000);
-}
-
-#[test]
-fn ten_megabytes_each() {
-    let server = echo();
-    let Some(listener) = Listener::with_buffer(server.address(), ROOM) else { return };
-    let address = server.address();
-    upload_one(address, 0, 10_000_000);
-    std::thread::scope(|scope| {
-        (1..3).for_each(|number| drop(scope.spawn(move || upload_one(address, number, 10_000_000))))
-    });
-    assert_uploads(listener, 3, 10_000_000);
-}
-
 #[test]
 fn over_ipv6() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
@@ -531,40 +358,6 @@ fn the_drain_keeps_what_was_seen() {
     assert_eq!((&open[0]["request"]["target"], &open[0]["aborted"]), (&json!("/slow"), &json!("capture")));
 }
 
-#[test]
-fn the_metrics_pass_promtool() {
-    let server = Server::ok();
-    let Some(listener) = Listener::to(server.address()) else { return };
-    assert_eq!(Conn::open(server.address()).exchange(GET).text(), "ok");
-    let metrics = listener.mirror.wait_settled(1);
-    for (name, label) in [
-        ("mirror_source_exchanges_total", "source=\"capture\""),
-        ("mirror_capture_packets_total", "kind=\"segment\""),
-        ("mirror_capture_connections_total", "event=\"opened\""),
-        ("mirror_capture_received_packets_total", "interface=\"lo\""),
-        ("mirror_capture_received_bytes_total", "interface=\"lo\""),
-        ("mirror_capture_up", "interface=\"lo\""),
-        ("mirror_capture_flows_limit", ""),
-        ("mirror_capture_held_limit_bytes", ""),
-    ] {
-        assert!(metrics.sum(name, &[label]) >= 1.0, "{name}: {metrics:#?}");
-    }
-    for name in ["kernel_dropped_packets_total", "gaps_total", "orphan_responses_total", "unreadable_packets_total"] {
-        assert!(metrics.samples().keys().any(|key| key.starts_with(&format!("mirror_capture_{name}"))), "{name}");
-        assert_eq!(metrics.sum(&format!("mirror_capture_{name}"), &[]), 0.0, "{name}");
-    }
-    if !is_there("promtool", &["--version"]) {
-        return;
-    }
-    let text = listener.mirror.admin("/metrics").body;
-    let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut promtool = promtool.spawn().expect("promtool");
-    std::io::Write::write_all(&mut promtool.stdin.take().expect("a pipe"), &text).expect("all of it");
-    let output = promtool.wait_with_output().expect("its end");
-    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
-}
-
 /// The proxy and the listener see the same traffic, and tell the same of it.
 #[test]
 fn the_proxy_and_the_listener_agree() {
@@ -612,23 +405,4 @@ fn end_to_end(response: &Value) -> Vec<&Value> {
     headers
         .filter(|field| !neighbours.contains(&&*field["name"].as_str().expect("a name").to_ascii_lowercase()))
         .collect()
-}
-
-/// On every interface, as it is written there: what passes the loopback is seen once.
-#[test]
-fn the_example_listens_on_a_vm() {
-    if !is_permitted() {
-        return;
-    }
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/listen-on-a-vm/mirror.yaml");
-    let (server, target) = (Server::ok(), Server::ok());
-    let ports = format!("--set=capture.0.ports={}", server.address().port());
-    let shadow = format!("--set=shadow.0.target=http://{}", target.address());
-    let mirror = Mirror::start_with(&["run", example, &ports, &shadow, "--admin=127.0.0.1:0", "--log-format=json"]);
-    let mut client = Conn::open(server.address());
-    for number in 0..3 {
-        assert_eq!(client.exchange(&format!("GET /{number} HTTP/1.1\r\nHost: app\r\n\r\n")).text(), "ok");
-    }
-    let summary = mirror.terminate();
-    assert_eq!((summary.seen, target.requests().len()), (3, 3), "{summary:#?}");
 }

@@ -5,12 +5,13 @@ mod compare;
 mod known;
 mod observed;
 mod oracle;
+mod packets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mirror_capture::assembly::{Assembly, decoder};
+use mirror_capture::assembly::Assembly;
 use mirror_capture::decode::Decoder;
 use mirror_capture::flow::Limits;
 use mirror_capture::source::{Captures, SavedOptions, SourceOptions};
@@ -41,7 +42,7 @@ fn read(path: PathBuf, ports: &[u16]) -> Result<Observed, String> {
         Captures::open(&[SourceOptions::Saved(options)], Decoder::supports).map_err(|errors| format!("{errors:?}"))?;
     let observer = Observer::default();
     let running = captures
-        .start(|_| Assembly::new(observer.clone(), decoder(), Limits::default(), ports))
+        .start(|_| Assembly::new(observer.clone(), Limits::default(), ports))
         .map_err(|error| error.to_string())?;
     let began = Instant::now();
     while !running.has_ended() {

@@ -3,11 +3,13 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use mirror::config::{LogConfig, LogFormat};
 use mirror::telemetry::Telemetry;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::EitherWriter;
 
 use crate::status::{CLEAR, SHOWN};
 
@@ -17,22 +19,27 @@ const OTHERS: &str = "pingora_core=off,pingora_proxy=off,";
 /// Lines that may wait for stderr to take them; more are given up and counted. Some 300 KiB: a burst, and not a leak.
 const WAITING: usize = 1024;
 
-/// Logging, as long as it is held: dropped, it writes what waits, within a second.
+/// Logging. Once it has a thread: dropped, it writes what waits, within a second.
 pub(crate) struct Log {
-    _writing: WorkerGuard,
-    given_up: ErrorCounter,
+    queue: Arc<OnceLock<NonBlocking>>,
+    writing: Option<WorkerGuard>,
 }
 
 impl Log {
-    /// Has the metrics tell of lines that were given up.
-    pub(crate) fn observe(&self, telemetry: &Telemetry) {
-        let given_up = self.given_up.clone();
+    /// From here on lines are written by a thread of their own, which the metrics tell of. It has this thread's privileges, so it is started
+    /// after some were given up, and before anybody is served.
+    pub(crate) fn start_thread(&mut self, telemetry: &Telemetry) {
+        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).thread_name("mirror-log");
+        let (queue, writing) = builder.finish(Stderr);
+        let given_up = queue.error_counter();
         telemetry.counters(
             "mirror_log_lines_dropped_total",
             "Log lines given up, as they could not be written in time.",
             "to",
             vec![("stderr".into(), Box::new(move || given_up.dropped_lines() as u64))],
         );
+        self.writing = Some(writing);
+        let _ = self.queue.set(queue);
     }
 }
 
@@ -45,9 +52,12 @@ pub(crate) fn start(config: &LogConfig) -> Log {
     };
     // What the configuration says comes last and so wins.
     let filter = EnvFilter::try_new(format!("{OTHERS}{}", config.level)).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING).thread_name("mirror-log");
-    let (writer, writing) = builder.finish(Stderr);
-    let log = Log { _writing: writing, given_up: writer.error_counter() };
+    let log = Log { queue: Arc::default(), writing: None };
+    let queue = log.queue.clone();
+    let writer = move || match queue.get() {
+        Some(queue) => EitherWriter::A(queue.clone()),
+        None => EitherWriter::B(Stderr),
+    };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = match people {
         true => subscriber.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),

@@ -1,7 +1,6 @@
 //! `mirror --listen …`, `mirror --capture …` and `mirror run FILE`: boots, serves and listens, drains, sums up.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults};
@@ -24,19 +23,18 @@ const PROXY: &str = "proxy";
 
 /// Runs until a signal, `exit_after`, or the end of the saved captures where there is nothing else. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let log = crate::log::start(&config.log);
+    let mut log = crate::log::start(&config.log);
     let runtime = control_runtime()?;
     // Before anything is bound: a signal that comes while the start is under way drains too.
     let signals = {
         let _on = runtime.enter();
         Signals::new()?
     };
-    let running = match Running::start(config, runtime) {
+    let running = match Running::start(config, runtime, Some(&mut log)) {
         Ok(running) => running,
         Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
         Err(Failed::System(error)) => return Err(error),
     };
-    log.observe(&running.telemetry);
     running.until_told(signals, log)
 }
 
@@ -61,7 +59,6 @@ pub(crate) struct Running {
     engine: Engine,
     sums: Sums,
     admin: Admin,
-    telemetry: Arc<Telemetry>,
     /// Admin, signals and the status line; the main thread's own.
     runtime: Runtime,
     pub(crate) addresses: Vec<std::net::SocketAddr>,
@@ -69,7 +66,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Binds and starts everything, or nothing.
-    pub(crate) fn start(config: &Config, runtime: Runtime) -> Result<Running, Failed> {
+    pub(crate) fn start(config: &Config, runtime: Runtime, log: Option<&mut Log>) -> Result<Running, Failed> {
         let telemetry = Telemetry::new();
 
         // Everything that the outside world can refuse is asked for first, so that all refusals are told together.
@@ -99,6 +96,9 @@ impl Running {
         if let Some(captures) = &captures {
             captures.drop_privileges();
         }
+        if let Some(log) = log {
+            log.start_thread(&telemetry);
+        }
 
         let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
             mirror::engine::EngineError::Record(error) => {
@@ -125,7 +125,7 @@ impl Running {
             tracing::info!(%capture, "capturing");
         }
         admin.serve(&runtime);
-        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, telemetry, runtime, addresses })
+        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, runtime, addresses })
     }
 
     /// Serves until it is told to end or has nothing more to do, then ends.

@@ -283,34 +283,3 @@ fn damaged_captures_end() {
     });
     assert!(result.is_ok(), "{result:?}");
 }
-
-#[test]
-fn the_corpus_is_read() {
-    let beside =
-        || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).join("shared/corpus");
-    let folder = std::env::var_os("CORPUS").map_or_else(beside, PathBuf::from).join("pcaps");
-    let Ok(files) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: {} is absent", folder.display());
-        return;
-    };
-    let names = files.map(|file| file.expect("an entry").path());
-    let captures = names.filter(|path| path.extension().is_some_and(|kind| kind == "pcap" || kind == "pcapng"));
-    let (mut read_whole, mut refused) = (0, Vec::new());
-    for path in captures {
-        let name = path.display().to_string();
-        match start(&[saved(path)]) {
-            Ok((running, sink)) => {
-                while !running.has_ended() {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                let cuts = running.cut();
-                assert!(running.join() && !sink.seen().packets.is_empty(), "{name}");
-                refused.extend(cuts.iter().map(ToString::to_string));
-                read_whole += usize::from(cuts.is_empty());
-            }
-            Err(errors) => refused.extend(errors.iter().map(ToString::to_string)),
-        }
-    }
-    eprintln!("{read_whole} captures read whole; not: {refused:#?}");
-    assert!(read_whole >= 100);
-}

@@ -1,26 +1,15 @@
-//! Every packet of the corpus of real captures, where it is there: `CORPUS`, or a folder beside the project.
+//! Every packet of the corpus, decoded alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use mirror_capture::decode::{Decoded, Decoder, Limits};
 use mirror_capture::{LinkType, Packet};
 use serde_json::Value;
 
-/// The folder of captures, of which the project holds no copy.
-fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/")).join("shared/corpus"),
-        PathBuf::from,
-    );
-    if folder.join("pcaps").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no corpus at {}; CORPUS names another folder", folder.display());
-    None
-}
+use super::corpus;
 
 /// A packet's time, link type, bytes, and length on the wire.
 type Saved = (Duration, LinkType, Vec<u8>, u32);
