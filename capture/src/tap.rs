@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mirror::exchange::Origin;
 use mirror::outcome::Abort;
-use mirror::source::{ExchangeWriter, Tap};
+use mirror::source::{ExchangeWriter, Passed, Tap};
 use mirror::telemetry::{Counter, Durations, Reasons, Telemetry};
 
 use crate::offer::{Offer, Orphan, Write};
@@ -48,9 +48,16 @@ impl Tapped {
 impl Offer for Tapped {
     type Writer = TappedWriter;
 
-    fn begin(&mut self, head: Bytes, client: SocketAddr, server: SocketAddr, at: Duration) -> Option<TappedWriter> {
+    fn begin(
+        &mut self,
+        head: Bytes,
+        client: SocketAddr,
+        server: SocketAddr,
+        at: Duration,
+        ambiguous: bool,
+    ) -> Option<TappedWriter> {
         let origin = Origin { source: SOURCE, client: Some(client) };
-        let writer = self.tap.begin_at(head, origin, Some(server), at);
+        let writer = self.tap.begin_passed(head, origin, Passed { server: Some(server), at, ambiguous });
         Some(TappedWriter { writer, began: at, status: None, metrics: self.metrics.clone() })
     }
 
@@ -84,6 +91,12 @@ impl TappedWriter {
 }
 
 impl Write for TappedWriter {
+    fn ambiguous(&mut self) {
+        if let Some(writer) = &self.writer {
+            writer.ambiguous();
+        }
+    }
+
     fn data(&mut self, bytes: Bytes, at: Duration) {
         if let Some(writer) = self.at(at) {
             writer.data(bytes);
@@ -164,7 +177,7 @@ mod tests {
         let mut tapped = Tapped::new(engine.tap(), &telemetry);
         let (began, address) = (Duration::from_secs(1_700_000_000), SocketAddr::from(([10, 0, 0, 1], 80)));
         let head = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
-        let mut writer = tapped.begin(head, address, address, began).expect("one that times it");
+        let mut writer = tapped.begin(head, address, address, began, false).expect("one that times it");
         if let Some(head) = status {
             writer.respond(Bytes::from_static(head), began);
         }
