@@ -73,11 +73,12 @@ def disturbances(results: Dict[str, Any]) -> str:
     samples = results["full_rate"] + results["fixed_rate"]
     if not samples:
         return ""
-    stolen = max(sample["cpu_stolen"] for sample in samples)
+    stolen, others = (max(sample[name] for sample in samples) for name in ("cpu_stolen", "cpu_others"))
     again = sum(sample["tries"] - 1 for sample in samples)
     return (
-        f"The host of the virtual machine took {median(samples, 'cpu_stolen'):.1%} of a CPU (at most {stolen:.1%}), "
-        f"for which {again} measurements were taken again."
+        f"The host of the virtual machine took {median(samples, 'cpu_stolen'):.1%} of a CPU (at most {stolen:.1%}), other processes "
+        f"had {median(samples, 'cpu_others'):.1%} of one (at most {others:.1%}); "
+        f"for the former {again} measurements were taken again."
     )
 
 

@@ -13,6 +13,7 @@ from typing import Dict, List, Optional
 from entry import say
 from listening import Listening, Placement
 from machine import Sample
+from tables import number
 from tools import Failure
 from watchers import WATCHERS
 
@@ -92,7 +93,7 @@ def measure(listening: Listening, keys: List[str], placement: Placement, rate: f
                 wait_for(target, sent)
                 told = watcher.end()
             samples.append({"watcher": key, "sent": sent, "faults": told["faults"], **distribution(target.lags_ns)})
-        say(f"lag at {rate:.0f}/s, {kind.title}: median {samples[-1]['median_us']:.0f} us")
+        say(f"lag at {rate:.0f}/s, {kind.title}: median {number(samples[-1]['median_us'], 0)} us")
     return samples
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass
 from typing import Callable, FrozenSet, List, Optional
@@ -111,9 +112,10 @@ class Listening(contextlib.ExitStack):
             warm = drive(WARM_UP)
             self.rest(watcher, workload)
             cpu, delivered = watcher.cpu_seconds(), self.target.count(workload)
-            stolen = machine.seconds()[1]
+            before, own_before = machine.seconds(EITHER), self.cpu_seconds(watcher)
             outcome = drive(seconds)
-            stolen = machine.seconds()[1] - stolen
+            busy, stolen = (after - before for after, before in zip(machine.seconds(EITHER), before))
+            others = busy - (self.cpu_seconds(watcher) - own_before)
             self.rest(watcher, workload)
             cpu, delivered = watcher.cpu_seconds() - cpu, self.target.count(workload) - delivered
             told = watcher.end()
@@ -125,6 +127,7 @@ class Listening(contextlib.ExitStack):
             "workload": workload.key,
             "placement": placement.key,
             "cpu_stolen": stolen / seconds,
+            "cpu_others": others / seconds,
             "rps": outcome["requests"] / outcome["seconds"],
             "cpu_us": each(cpu, outcome["requests"]) if watcher.daemon else None,
             "cpu_us_delivered": each(cpu, delivered) if watcher.shadows else None,
@@ -133,6 +136,13 @@ class Listening(contextlib.ExitStack):
             **told,
             **outcome,
         }
+
+    def cpu_seconds(self, watcher: Watcher) -> float:
+        """Of all that is the bench's: the servers, the watcher, this process and the load generators that have ended."""
+        servers = sum(backend.daemon.cpu_seconds() for backend in (self.upstream, self.target))
+        times = os.times()
+        here = times.user + times.system + times.children_user + times.children_system
+        return servers + watcher.cpu_seconds() + here
 
     def on(self, placement: Placement) -> None:
         for backend in (self.upstream, self.target):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 from daemon import TICKS
 
@@ -27,12 +27,13 @@ def facts() -> Dict[str, Any]:
     }
 
 
-def seconds() -> Tuple[float, float]:
-    """So far: the peer's CPU at work for whatever process; and either CPU taken away by the host of a virtual machine."""
+def seconds(at_work: Iterable[int] = (PEER_CPU,)) -> Tuple[float, float]:
+    """So far: these CPUs at work for whatever process; and either CPU taken away by the host of a virtual machine."""
     lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
     cpus = {line[0]: [int(field) / TICKS for field in line[1:9]] for line in lines if line[0].startswith("cpu")}
-    user, nice, system, _idle, _iowait, irq, softirq = cpus[f"cpu{PEER_CPU}"][:7]
-    return user + nice + system + irq + softirq, sum(cpus[f"cpu{cpu}"][7] for cpu in (BACKEND_CPU, PEER_CPU))
+    # All but idle, iowait and what was stolen.
+    busy = sum(sum(cpus[f"cpu{cpu}"][:3]) + sum(cpus[f"cpu{cpu}"][5:7]) for cpu in at_work)
+    return busy, sum(cpus[f"cpu{cpu}"][7] for cpu in (BACKEND_CPU, PEER_CPU))
 
 
 def least_disturbed(measure: Callable[[], Sample]) -> Sample:
