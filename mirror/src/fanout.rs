@@ -9,8 +9,10 @@ use crate::queue::{Offer, Queue};
 use crate::source::{Arrival, Copy};
 use crate::stage::Verdict;
 
-/// How many arrivals are taken at once: wake-ups across threads cost more than anything else here.
-const BATCH: usize = 256;
+/// How many arrivals are taken at once: wake-ups across threads cost more than anything else here. Then the sinks have their turn: without it the
+/// fan-out, to which tokio gives 128 such turns in a row, fills every queue in a burst that the engine has time and room for. The smallest queue
+/// by default is sixteen times as long, and a sink may take twice as many in a turn.
+const BATCH: usize = 64;
 
 /// Takes arrivals through the pipeline and offers each to the queues it is meant for.
 pub(crate) struct Fanout {
@@ -40,6 +42,7 @@ impl Fanout {
                 return;
             }
             batch.drain(..).for_each(|arrival| self.spread(arrival));
+            tokio::task::yield_now().await;
         }
     }
 
