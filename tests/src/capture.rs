@@ -167,6 +167,12 @@ fn segment(ends: [([u8; 4], u16); 2], numbers: [u32; 2], flags: u8, data: &[u8])
     packet
 }
 
+/// A packet in an Ethernet frame.
+fn ethernet(packet: &[u8]) -> Vec<u8> {
+    // Two addresses, and that it is IPv4.
+    [&[2; 12], &[8, 0][..], packet].concat()
+}
+
 /// Compresses a file with gzip; none where there is no gzip, which is said.
 ///
 /// # Panics

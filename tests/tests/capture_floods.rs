@@ -31,7 +31,7 @@ fn withstand(flood: impl FnOnce(&mut Pcap)) -> Option<Metrics> {
     let upstream = Server::ok();
     let config = Config::upstream(upstream.address())
         .set("capture", json!({ "file": capture, "ports": 80 }))
-        .set("record", json!({ "path": recording }))
+        .set("record", json!({ "path": recording, "max_body": "1MiB" }))
         .set("limits.memory", EXCHANGES)
         .set("limits.reassembly.bytes", REASSEMBLY);
     let mirror = Mirror::start(config);

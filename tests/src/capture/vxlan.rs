@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use super::Pcap;
+use super::{Pcap, ethernet};
 
 impl Pcap {
     /// Sends each packet, in an Ethernet frame in VXLAN (RFC 7348), in one datagram to this address.
@@ -13,9 +13,9 @@ impl Pcap {
     pub fn send_in_vxlan(&self, to: SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket on the loopback");
         for (_, packet) in self.packets() {
-            // The network's number is valid, and 42; two addresses, and IPv4.
-            let headers = [&[8, 0, 0, 0, 0, 0, 42, 0][..], &[2; 12], &[8, 0]].concat();
-            socket.send_to(&[&headers, packet].concat(), to).expect("a datagram to the loopback");
+            // The network's number is valid, and 42.
+            let datagram = [&[8, 0, 0, 0, 0, 0, 42, 0], &ethernet(packet)[..]].concat();
+            socket.send_to(&datagram, to).expect("a datagram to the loopback");
         }
     }
 }
