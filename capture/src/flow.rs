@@ -11,8 +11,8 @@
 //!
 //! Three lists, each ordered by last use, are evicted in this order where there are too many entries: handshakes and what closed connections left;
 //! connections of which one side was heard only; all others. So neither a flood of SYNs nor one of data from forged addresses costs a connection
-//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
-//! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
+//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held in all, out of order or
+//! because a head is not whole yet, the connection that has held something for longest gives that up. Each of these takes the first of a list: no packet costs a look at others.
 
 mod counters;
 mod half;
@@ -72,7 +72,7 @@ pub struct Flows<C> {
     limits: Limits,
     ports: Box<[u16]>,
     table: Table<State<C>>,
-    /// Bytes held in all.
+    /// Bytes held in all, out of order and by the handler.
     held: usize,
     /// When the last segment passed.
     now: Duration,
@@ -104,7 +104,7 @@ impl<C> Flows<C> {
         self.table.len()
     }
 
-    /// How much memory is held out of order, in bytes.
+    /// How much memory is held, out of order and by the handler, in bytes.
     pub fn held(&self) -> usize {
         self.held
     }
