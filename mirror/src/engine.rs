@@ -75,7 +75,7 @@ impl Engine {
 
         let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
         for plan in sink::plan(config, &budget, telemetry)? {
-            let (sender, stream) = queue(plan.slot.queue);
+            let (sender, stream) = queue(plan.slot.queue, plan.slot.prompt);
             running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
             queues.push(sender);
             slots.push(plan.slot);

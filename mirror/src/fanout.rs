@@ -39,11 +39,13 @@ impl Fanout {
             if taken == 0 {
                 return;
             }
-            batch.drain(..).for_each(|arrival| self.spread(arrival));
+            for arrival in batch.drain(..) {
+                self.spread(arrival).await;
+            }
         }
     }
 
-    fn spread(&self, arrival: Arrival) {
+    async fn spread(&self, arrival: Arrival) {
         let mut exchange = match Exchange::new(arrival.shared) {
             Ok(exchange) => exchange,
             Err(error) => {
@@ -59,7 +61,7 @@ impl Fanout {
         for Copy { mut account, request_body, response_body } in arrival.copies {
             account.offer();
             let queue = &self.queues[account.sink()];
-            queue.offer(Offer { exchange: exchange.copy(request_body, response_body), account });
+            queue.offer(Offer { exchange: exchange.copy(request_body, response_body), account }).await;
         }
     }
 }

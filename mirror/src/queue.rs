@@ -1,6 +1,8 @@
 //! The bounded queue before each sink. When it is full the newest copy is dropped, and counted: what waits already is older and
-//! its bytes are spent.
+//! its bytes are spent. Only a sink that needs nothing but the engine's own turn to take a copy is waited for: else a burst that the fan-out
+//! brings in one turn of its own would cost copies for which there is time and room.
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, WeakSender, channel};
 
 use crate::exchange::{Account, Exchange};
@@ -16,31 +18,38 @@ pub struct Offer {
 }
 
 /// The fan-out's end.
-pub(crate) struct Queue(Sender<Offer>);
+pub(crate) struct Queue {
+    sender: Sender<Offer>,
+    prompt: bool,
+}
 
 /// The sink's end.
 pub struct ExchangeStream(Receiver<Offer>);
 
-/// A queue of at most `length` copies.
-pub(crate) fn queue(length: usize) -> (Queue, ExchangeStream) {
+/// A queue of at most `length` copies. `prompt`: its sink takes them as soon as it has its turn, whatever else it waits for.
+pub(crate) fn queue(length: usize, prompt: bool) -> (Queue, ExchangeStream) {
     let (sender, receiver) = channel(length);
-    (Queue(sender), ExchangeStream(receiver))
+    (Queue { sender, prompt }, ExchangeStream(receiver))
 }
 
 impl Queue {
-    /// Puts a copy in, or drops and counts it. Never waits.
-    pub(crate) fn offer(&self, offer: Offer) {
-        if let Err(refused) = self.0.try_send(offer) {
-            match refused {
-                tokio::sync::mpsc::error::TrySendError::Full(offer) => offer.account.dropped(DropReason::QueueFull),
-                tokio::sync::mpsc::error::TrySendError::Closed(offer) => offer.account.dropped(DropReason::Shutdown),
+    /// Puts a copy in, once there is room if the sink is prompt; else drops and counts it.
+    pub(crate) async fn offer(&self, offer: Offer) {
+        match self.sender.try_send(offer) {
+            Ok(()) => {}
+            Err(TrySendError::Full(offer)) if self.prompt => {
+                if let Err(refused) = self.sender.send(offer).await {
+                    refused.0.account.dropped(DropReason::Shutdown);
+                }
             }
+            Err(TrySendError::Full(offer)) => offer.account.dropped(DropReason::QueueFull),
+            Err(TrySendError::Closed(offer)) => offer.account.dropped(DropReason::Shutdown),
         }
     }
 
     /// Tells how many copies wait.
     pub(crate) fn length(&self) -> QueueLength {
-        QueueLength(self.0.downgrade())
+        QueueLength(self.sender.downgrade())
     }
 }
 

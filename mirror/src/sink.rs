@@ -37,6 +37,8 @@ pub struct SinkSlot {
     pub share: Arc<Share>,
     /// Copies that may wait before it.
     pub queue: usize,
+    /// Whether it takes what waits there as soon as it has its turn, so that it is waited for where there is no room.
+    pub(crate) prompt: bool,
     /// What it has finished with and waits for something else.
     pub(crate) backlog: Backlog,
     /// Whether it reads responses.
@@ -83,6 +85,7 @@ pub(crate) fn plan(
             lag: shadow.lag.bytes(),
             share: share(),
             queue: shadow.queue.get(),
+            prompt: false,
             backlog: Backlog::default(),
             reads_responses: false,
             reads_answers: false,
@@ -100,6 +103,8 @@ pub(crate) fn plan(
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
             share,
             queue: recorder::QUEUE,
+            // To collect it, and to wait for answers and for the disk, comes after.
+            prompt: true,
             backlog: Backlog::default(),
             reads_responses: true,
             reads_answers: true,

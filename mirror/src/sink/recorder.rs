@@ -26,7 +26,7 @@ use collect::Collected;
 use disk::Disk;
 pub use disk::file_options;
 
-/// Exchanges that may wait to be picked up. The recorder only has to begin with each, so that this is a pause of the engine's.
+/// Exchanges that may wait to be picked up. The recorder only has to begin with each; where there are more, the fan-out waits for it.
 pub(super) const QUEUE: usize = 4096;
 
 /// How far behind its collecting may be, beside what it keeps: as far as a target by default, which is 40 ms of a fast upload.
