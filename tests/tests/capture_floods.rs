@@ -92,10 +92,3 @@ fn long_heads_that_are_never_whole() {
     let start = ["GET / HTTP/1.1\r\nCookie: ", &"a".repeat(240_000)].concat();
     withstand(|pcap| pcap.flood_of_starts(600, start.as_bytes()));
 }
-
-/// Each waits for its answer.
-#[test]
-fn many_requests_on_many_connections_that_nobody_answers() {
-    let requests = "GET / HTTP/1.1\r\n\r\n".repeat(1000);
-    withstand(|pcap| pcap.flood_of_starts(1000, requests.as_bytes()));
-}
