@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::WITHIN;
@@ -26,7 +26,7 @@ pub fn curl(arguments: &[&str]) -> Vec<u8> {
 /// # Panics
 /// As [`curl`].
 #[track_caller]
-pub fn post(files: &[(String, &Path)], at_once: bool) -> Vec<u8> {
+pub fn post(files: &[(String, PathBuf)], at_once: bool) -> Vec<u8> {
     let mut config = String::new();
     for (url, file) in files {
         if !config.is_empty() {
@@ -34,7 +34,8 @@ pub fn post(files: &[(String, &Path)], at_once: bool) -> Vec<u8> {
         }
         let _ = writeln!(config, "fail\nurl = \"{url}\"\ndata-binary = \"@{}\"", file.display());
     }
-    let parallel: &[&str] = if at_once { &["--parallel", "--parallel-immediate", "--parallel-max", "100"] } else { &[] };
+    let parallel: &[&str] =
+        if at_once { &["--parallel", "--parallel-immediate", "--parallel-max", "100"] } else { &[] };
     run(&[parallel, &["--config", "-"]].concat(), &config)
 }
 

@@ -44,7 +44,7 @@ impl Listener {
         // Room for what a slow machine leaves lying: whether it is bounded is tested elsewhere.
         let config = config
             .shadow_with("target", target.address(), json!({ "lag": "128MiB", "queue": 16384 }))
-            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms" }))
+            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms", "flush_interval": "20ms" }))
             .set("limits.memory", "1GiB");
         Some(Listener { mirror: Mirror::start(config), target, path, fastavro, _folder: folder })
     }

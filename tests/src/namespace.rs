@@ -59,6 +59,14 @@ impl Namespace {
     /// When one of them is refused.
     #[track_caller]
     pub fn ip(&self, lines: &str) {
+        self.try_ip(lines).unwrap_or_else(|said| panic!("{lines}{said}"));
+    }
+
+    /// The same where it may be refused.
+    ///
+    /// # Errors
+    /// What was said.
+    pub fn try_ip(&self, lines: &str) -> Result<(), String> {
         let output = self.within(|| {
             let mut ip = Command::new("ip");
             ip.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -66,7 +74,12 @@ impl Namespace {
             ip.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("all of it");
             ip.wait_with_output().expect("its end")
         });
-        assert!(output.status.success(), "{lines}{}", String::from_utf8_lossy(&output.stderr));
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
+    /// Where other programs find it.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
     }
 }
 

@@ -57,7 +57,12 @@ impl Fastavro {
 
     #[track_caller]
     fn print(&self, options: &[&str], path: &Path) -> Vec<Value> {
-        let output = Command::new(&self.0).args(["-c", SCRIPT]).args(options).arg(path).output().expect("a Python that was found");
+        let output = Command::new(&self.0)
+            .args(["-c", SCRIPT])
+            .args(options)
+            .arg(path)
+            .output()
+            .expect("a Python that was found");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} cannot be read: {error}", path.display());
         let text = String::from_utf8(output.stdout).expect("JSON");

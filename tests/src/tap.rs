@@ -33,9 +33,7 @@ impl Tap {
         if offloads {
             let features = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
             // SAFETY: a system call on a descriptor of our own, with a number.
-            succeeded(unsafe {
-                libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(features))
-            })?;
+            succeeded(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(features)) })?;
         }
         Ok(Tap(file))
     }

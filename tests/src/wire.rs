@@ -1,5 +1,5 @@
 //! Two hosts with a cable between them, and a switch's mirror port beside it. Each is a network namespace with an Ethernet card, whose frames
-//! a thread of the test carries: so a test decides what becomes of them.
+//! a thread of the test carries: so a test decides what becomes of them. Or it is the kernel's own cable, on which nothing goes wrong.
 //!
 //! ```text
 //!   client ── card ════ faults ════╦════ card ── server
@@ -57,9 +57,8 @@ pub struct Wire {
     /// What the switch's mirror port leads to.
     pub port: Namespace,
     carried: Arc<Carried>,
-    // Closed, it ends the cable.
-    stop: Option<PipeWriter>,
-    cable: Option<JoinHandle<io::Result<()>>>,
+    // What ends the thread when it is closed, and the thread.
+    cable: Option<(PipeWriter, JoinHandle<io::Result<()>>)>,
 }
 
 impl Wire {
@@ -68,38 +67,59 @@ impl Wire {
     /// # Panics
     /// When the hosts can be made, but not set up.
     pub fn lay(cabling: Cabling) -> Option<Wire> {
-        let (client, server, port) = (Namespace::new()?, Namespace::new()?, Namespace::new()?);
+        let mut wire = Wire::unplugged()?;
         let card = |host: &Namespace| {
             let card = host.within(|| Tap::new(CARD, cabling.offloads));
             card.inspect_err(|error| eprintln!("skipped: there are no TAP devices here ({error})")).ok()
         };
-        let (at_client, at_server) = (card(&client)?, card(&server)?);
+        let cards = [card(&wire.client)?, card(&wire.server)?];
         let outlet = match cabling.copies {
             Copies::None => Outlet::None,
             Copies::Frames(tags) => {
                 assert!(!cabling.offloads || tags.is_empty(), "the offset of the checksum is not adjusted for tags");
-                let outlet = Outlet::Card(card(&port)?, tags);
-                port.ip(&format!("link set {CARD} up\n"));
+                let outlet = Outlet::Card(card(&wire.port)?, tags);
+                wire.port.ip(&format!("link set {CARD} up\n"));
                 outlet
             }
-            Copies::Vxlan => Outlet::vxlan(&port),
+            Copies::Vxlan => Outlet::vxlan(&wire.port),
         };
-        for (host, addresses) in
-            [(&client, [Some(CLIENT), Some(CLIENT_TOO)]), (&server, [Some(SERVER), None])]
-        {
-            let lines = addresses.into_iter().flatten().map(|address| format!("addr add {address}/24 dev {CARD}\n"));
-            host.ip(&lines.chain([format!("link set {CARD} up\n")]).collect::<String>());
-        }
-        if has_ipv6() {
-            for (host, address) in [(&client, CLIENT_6), (&server, SERVER_6)] {
-                host.ip(&format!("addr add {address}/64 dev {CARD} nodad\n"));
-            }
-        }
-        let carried = Arc::new(Carried::default());
         let (ends, stop) = io::pipe().expect("a pipe");
-        let cable = Cable::new([at_client, at_server], outlet, cabling, carried.clone(), ends);
-        let cable = std::thread::spawn(move || cable.carry());
-        Some(Wire { client, server, port, carried, stop: Some(stop), cable: Some(cable) })
+        let cable = Cable::new(cards, outlet, cabling, wire.carried.clone(), ends);
+        wire.cable = Some((stop, std::thread::spawn(move || cable.carry())));
+        wire.set_up();
+        Some(wire)
+    }
+
+    /// The kernel's own (veth): nothing goes wrong on it, and nothing is copied. None where there is none, which is then said.
+    ///
+    /// # Panics
+    /// As [`Wire::lay`].
+    pub fn lay_kernels() -> Option<Wire> {
+        let wire = Wire::unplugged()?;
+        let pair = format!("link add name {CARD} type veth peer name {CARD} netns {}\n", wire.server.path());
+        if let Err(said) = wire.client.try_ip(&pair) {
+            eprintln!("skipped: there are no veth devices here ({})", said.trim());
+            return None;
+        }
+        wire.set_up();
+        Some(wire)
+    }
+
+    fn unplugged() -> Option<Wire> {
+        let [client, server, port] = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
+        Some(Wire { client, server, port, carried: Arc::default(), cable: None })
+    }
+
+    /// Gives both ends their addresses.
+    fn set_up(&self) {
+        let up = format!("link set {CARD} up\n");
+        let v4 = |address: Ipv4Addr| format!("addr add {address}/24 dev {CARD}\n");
+        let v6 = |address: Ipv6Addr| match has_ipv6() {
+            true => format!("addr add {address}/64 dev {CARD} nodad\n"),
+            false => String::new(),
+        };
+        self.client.ip(&[v4(CLIENT), v4(CLIENT_TOO), v6(CLIENT_6), up.clone()].concat());
+        self.server.ip(&[v4(SERVER), v6(SERVER_6), up].concat());
     }
 
     /// What it has carried so far.
@@ -124,11 +144,12 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.stop = None;
-        match self.cable.take().map(JoinHandle::join) {
-            Some(Ok(Err(error))) if !std::thread::panicking() => panic!("the cable broke: {error}"),
-            Some(Err(panic)) if !std::thread::panicking() => std::panic::resume_unwind(panic),
-            _ => {}
+        let Some((stop, cable)) = self.cable.take() else { return };
+        drop(stop);
+        match cable.join() {
+            _ if std::thread::panicking() => {}
+            Ok(carried) => carried.expect("a cable that holds"),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 }

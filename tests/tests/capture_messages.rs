@@ -37,7 +37,11 @@ fn segments_of_nothing_but_zeros() {
     let request = "POST /zeros HTTP/1.1\r\nHost: app\r\nContent-Length: 8000\r\n\r\n";
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 8000\r\n\r\n";
     let body = ZEROS.repeat(2);
-    assert_heard(&[(request, ""), (ZEROS, ""), (ZEROS, answer), ("", ZEROS), ("", ZEROS)], (request, &body), (answer, &body));
+    assert_heard(
+        &[(request, ""), (ZEROS, ""), (ZEROS, answer), ("", ZEROS), ("", ZEROS)],
+        (request, &body),
+        (answer, &body),
+    );
 }
 
 /// A segment may end with what looks like the end of a chunked body, or be nothing else.
@@ -107,7 +111,9 @@ fn methods_that_few_know() {
     let purge = "PURGE /cached HTTP/1.1\r\nHost: app\r\n\r\n";
     let search = "VERSION-CONTROL /file HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n";
     let answer = format!("{OK}ok");
-    let Some(listener) = hear(&[(query, ""), ("select name", &answer), (purge, &answer), (search, &answer)]) else { return };
+    let Some(listener) = hear(&[(query, ""), ("select name", &answer), (purge, &answer), (search, &answer)]) else {
+        return;
+    };
     let (records, requests) = listener.end(3);
     for (record, (head, body)) in records.iter().zip([(query, "select name"), (purge, ""), (search, "")]) {
         assert_message(&record["request"], head, body.as_bytes());
@@ -120,7 +126,8 @@ fn methods_that_few_know() {
 #[test]
 fn bodies_with_another_tools_separator() {
     const SEPARATOR: &str = "\n\u{1f435}\u{1f648}\u{1f649}\n";
-    let body = format!("before{SEPARATOR}1 824e46b17f0000016f787925 1795356240850091280 0\nGET / HTTP/1.1\r\n\r\n{SEPARATOR}");
+    let body =
+        format!("before{SEPARATOR}1 824e46b17f0000016f787925 1795356240850091280 0\nGET / HTTP/1.1\r\n\r\n{SEPARATOR}");
     let request = format!("POST /separator HTTP/1.1\r\nHost: app\r\nContent-Length: {}\r\n\r\n", body.len());
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     let (said, answered) = (format!("{request}{body}"), format!("{answer}{body}"));

@@ -33,13 +33,13 @@ fn assert_heard(copies: Copies, capture: Value) {
         });
         assert!(std::fs::read(nginx.file("put/page")).expect("what was uploaded") == page);
         let (records, requests) = listener.end_settled(3);
-        for (record, (request, response)) in
-            records.iter().zip([(&b""[..], &page[..]), (b"", b"ok"), (&page, b"")])
-        {
+        for (record, (request, response)) in records.iter().zip([(&b""[..], &page[..]), (b"", b"ok"), (&page, b"")]) {
             assert!(is(&record["request"]["body"], request), "{}", record["request"]["target"]);
             assert!(is(&record["response"]["body"], response), "{}", record["request"]["target"]);
         }
-        assert!(requests.iter().any(|request| request.start_line() == "PUT /put/page HTTP/1.1" && request.body == page));
+        assert!(
+            requests.iter().any(|request| request.start_line() == "PUT /put/page HTTP/1.1" && request.body == page)
+        );
     });
     wire.carried().assert_met(Faults::ALL);
 }
@@ -99,7 +99,9 @@ fn frames_of_another_vlan() {
     let _nginx = wire.server.within(|| Nginx::start_at(wire.address(PORT)));
     wire.port.within(|| {
         let capture = |bpf: &str| json!({ "interface": CARD, "ports": PORT, "promiscuous": true, "bpf": bpf });
-        let (Some(other), Some(ours)) = (Listener::of(capture("vlan 8")), Listener::of(capture("vlan 7"))) else { return };
+        let (Some(other), Some(ours)) = (Listener::of(capture("vlan 8")), Listener::of(capture("vlan 7"))) else {
+            return;
+        };
         assert_eq!(wire.client.within(|| curl(&[&format!("http://{SERVER}/tiny")])), b"ok");
         ours.end_settled(1);
         other.end(0);

@@ -74,7 +74,9 @@ fn a_file_of_the_other_format() {
     let whole = two().to_pcapng();
     // Within the packet that would have answered the second request.
     let answer = whole.windows(4).rposition(|bytes| bytes == b"HTTP").expect("an answer");
-    for (file, code, heard) in [(&whole[..], 0, [Value::Null, Value::Null]), (&whole[..answer], 1, [Value::Null, json!("capture")])] {
+    for (file, code, heard) in
+        [(&whole[..], 0, [Value::Null, Value::Null]), (&whole[..answer], 1, [Value::Null, json!("capture")])]
+    {
         let folder = tempfile::tempdir().expect("a folder of our own");
         std::fs::write(folder.path().join("trace.pcapng"), file).expect("a file of our own");
         let output = run_to_end(folder.path(), &["--capture=trace.pcapng:80", "--record=out.avro", "--admin=off"]);
@@ -110,5 +112,19 @@ fn a_capture_in_two_files() {
         records.sort_by_key(|record| record["start"].as_u64());
         assert_eq!(targets(&records), ["/40001", "/40002"], "after {first}");
         assert!(records.iter().all(|record| record["response"]["body"] == "ok"), "after {first}: {records:#?}");
+    }
+}
+
+/// A recording that is there is appended to, and nothing of it is lost.
+#[test]
+fn a_second_reading_appends() {
+    let Some(fastavro) = Fastavro::find() else { return };
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    two().write(&folder.path().join("trace.pcap"));
+    for read in 1..=3 {
+        let output = run_to_end(folder.path(), &["--capture=trace.pcap:80", "--record=out.avro", "--admin=off"]);
+        assert!(output.status.success(), "{output:?}");
+        let records = fastavro.read(&folder.path().join("out.avro"));
+        assert_eq!(targets(&records), ["/40001", "/40002"].repeat(read));
     }
 }

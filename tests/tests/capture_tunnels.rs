@@ -59,7 +59,10 @@ fn an_upgrade_to_http2() {
 
 #[test]
 fn a_connect() {
-    assert_tunnel("CONNECT db.example:5432 HTTP/1.1\r\nHost: db.example:5432\r\n\r\n", "HTTP/1.1 200 Established\r\n\r\n");
+    assert_tunnel(
+        "CONNECT db.example:5432 HTTP/1.1\r\nHost: db.example:5432\r\n\r\n",
+        "HTTP/1.1 200 Established\r\n\r\n",
+    );
 }
 
 /// What follows is HTTP/1 as before.

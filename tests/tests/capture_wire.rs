@@ -1,17 +1,25 @@
 //! The listener on a server's Ethernet card, past which real clients on another host talk to a real nginx: whole messages, whatever the
 //! cable does to the frames.
 
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
 use mirror_tests::curl::{self, curl};
 use mirror_tests::listener::{Listener, is, patient};
 use mirror_tests::nginx::{self, Nginx};
 use mirror_tests::wire::{CARD, CLIENT, CLIENT_TOO, Cabling, Faults, SERVER, Wire};
-use mirror_tests::{Message, Value, json, upload, wrk};
+use mirror_tests::{Message, Value, WITHIN, json, upload, wrk};
 
 const PORT: u16 = 80;
 
-/// A cable with nginx to be had at one end of it and curl at the other. Where not, that is said.
+/// Whether nginx and curl are to be had. Where not, that is said.
+fn has_ends() -> bool {
+    nginx::is_there() && curl::is_there()
+}
+
+/// A cable for them.
 fn lay(cabling: Cabling) -> Option<Wire> {
-    if nginx::is_there() && curl::is_there() { Wire::lay(cabling) } else { None }
+    if has_ends() { Wire::lay(cabling) } else { None }
 }
 
 /// A body that is no other's.
@@ -21,31 +29,71 @@ fn body(number: usize, length: usize) -> Vec<u8> {
     body
 }
 
-/// So many posts of so many bytes, on IPv4 or IPv6, are recorded and arrive at the target byte for byte.
-#[track_caller]
-fn assert_posts_arrive(cabling: Cabling, count: usize, length: usize, at_once: bool, ipv6: bool) {
-    let Some(wire) = lay(cabling) else { return };
-    let Some(address) = (if ipv6 { wire.address_6(PORT) } else { Some(wire.address(PORT)) }) else { return };
-    wire.server.within(|| {
-        let _nginx = Nginx::start_at(address);
-        let Some(listener) = Listener::of(patient(CARD, PORT)) else { return };
-        let folder = tempfile::tempdir().expect("a folder of our own");
-        let files: Vec<_> = (0..count).map(|number| folder.path().join(number.to_string())).collect();
-        for (number, file) in files.iter().enumerate() {
-            std::fs::write(file, body(number, length)).expect("a file of our own");
-        }
-        let posts: Vec<_> = (0..).map(|number| format!("http://{address}/post?{number}")).zip(&files).collect();
-        let posts: Vec<_> = posts.iter().map(|(url, file)| (url.clone(), file.as_path())).collect();
-        assert_eq!(wire.client.within(|| curl::post(&posts, at_once)), "taken".repeat(count).as_bytes());
-        let (records, requests) = listener.end_settled(count);
-        for number in 0..count {
-            assert_post(&records, &requests, number, &body(number, length));
+/// What is posted, and how.
+#[derive(Default)]
+struct Posts {
+    cabling: Cabling,
+    count: usize,
+    /// Of each, in bytes.
+    length: usize,
+    at_once: bool,
+    ipv6: bool,
+    /// The listener is where the client is: it sees what is lost behind it, and what is then sent again.
+    at_client: bool,
+}
+
+impl Posts {
+    /// All are recorded and arrive at the target byte for byte.
+    #[track_caller]
+    fn assert_arrive(self) {
+        let Some(wire) = lay(self.cabling) else { return };
+        self.assert_arrive_over(&wire);
+        wire.carried().assert_met(self.cabling.faults);
+        let longest = wire.carried().longest.load(Relaxed);
+        assert_eq!(longest > 1514, self.cabling.offloads, "super-segments where the cards offload only: {longest}");
+    }
+
+    #[track_caller]
+    fn assert_arrive_over(&self, wire: &Wire) {
+        let Some(address) = (if self.ipv6 { wire.address_6(PORT) } else { Some(wire.address(PORT)) }) else { return };
+        let _nginx = wire.server.within(|| Nginx::start_at(address));
+        let host = if self.at_client { &wire.client } else { &wire.server };
+        host.within(|| {
+            let Some(listener) = Listener::of(patient(CARD, PORT)) else { return };
+            wire.client.within(|| self.post(address));
+            if self.cabling.faults != Faults::default() {
+                self.assert_suffered(&listener);
+            }
+            let (records, requests) = listener.end_settled(self.count);
+            for number in 0..self.count {
+                assert_post(&records, &requests, number, &body(number, self.length));
+            }
             assert!(records.iter().all(|record| record["server"] == address.to_string()));
-        }
-    });
-    wire.carried().assert_met(cabling.faults);
-    let longest = wire.carried().longest.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(longest > 1514, cabling.offloads, "super-segments where the cards offload only: {longest}");
+        });
+    }
+
+    /// That the listener has seen bytes again and, behind the fault, segments in another order.
+    #[track_caller]
+    fn assert_suffered(&self, listener: &Listener) {
+        listener.mirror.wait_for(WITHIN, |metrics| {
+            let out_of_order = metrics.sum("mirror_capture_segments_total", &["kind=\"out_of_order\""]);
+            let repeated = metrics.sum("mirror_capture_stream_bytes_total", &["kind=\"repeated\""]);
+            repeated > 0.0 && (out_of_order > 0.0 || self.at_client)
+        });
+    }
+
+    #[track_caller]
+    fn post(&self, to: SocketAddr) {
+        let folder = tempfile::tempdir().expect("a folder of our own");
+        let posts: Vec<_> = (0..self.count)
+            .map(|number| {
+                let file = folder.path().join(number.to_string());
+                std::fs::write(&file, body(number, self.length)).expect("a file of our own");
+                (format!("http://{to}/post?{number}"), file)
+            })
+            .collect();
+        assert_eq!(curl::post(&posts, self.at_once), "taken".repeat(self.count).as_bytes());
+    }
 }
 
 #[track_caller]
@@ -59,36 +107,58 @@ fn assert_post(records: &[Value], requests: &[Message], number: usize, body: &[u
     assert!(request.body == body, "{target} at the target");
 }
 
+const MEGABYTE: usize = 1_000_000;
+
 #[test]
 fn forty_megabytes_one_after_the_other() {
-    assert_posts_arrive(Cabling::default(), 40, 1_000_000, false, false);
+    Posts { count: 40, length: MEGABYTE, ..Posts::default() }.assert_arrive();
 }
 
 #[test]
 fn forty_megabytes_at_once_in_super_segments() {
-    assert_posts_arrive(Cabling { offloads: true, ..Cabling::default() }, 40, 1_000_000, true, false);
+    let cabling = Cabling { offloads: true, ..Cabling::default() };
+    Posts { cabling, count: 40, length: MEGABYTE, at_once: true, ..Posts::default() }.assert_arrive();
+}
+
+/// Between the kernel's own cards, which put segments together and leave checksums as they are.
+#[test]
+fn ten_megabytes_each_between_veth_devices() {
+    if !has_ends() {
+        return;
+    }
+    let Some(wire) = Wire::lay_kernels() else { return };
+    Posts { count: 2, length: 10 * MEGABYTE, at_once: true, ..Posts::default() }.assert_arrive_over(&wire);
+}
+
+fn bad() -> Cabling {
+    Cabling { faults: Faults::ALL, ..Cabling::default() }
 }
 
 #[test]
 fn ten_megabytes_each_over_a_bad_cable() {
-    assert_posts_arrive(Cabling { faults: Faults::ALL, ..Cabling::default() }, 2, 10_000_000, true, false);
+    Posts { cabling: bad(), count: 2, length: 10 * MEGABYTE, at_once: true, ..Posts::default() }.assert_arrive();
 }
 
 #[test]
 fn a_megabyte_each_over_a_bad_cable() {
-    assert_posts_arrive(Cabling { faults: Faults::ALL, ..Cabling::default() }, 10, 1_000_000, false, false);
+    Posts { cabling: bad(), count: 10, length: MEGABYTE, ..Posts::default() }.assert_arrive();
+}
+
+#[test]
+fn a_megabyte_each_as_it_is_sent_and_sent_again() {
+    Posts { cabling: bad(), count: 10, length: MEGABYTE, at_client: true, ..Posts::default() }.assert_arrive();
 }
 
 /// What is sent again is cut at other places than at first, so that segments overlap.
 #[test]
-fn super_segments_over_a_bad_cable() {
-    let faults = Faults { lost: 11, repeated: 7, late: 5 };
-    assert_posts_arrive(Cabling { faults, offloads: true, ..Cabling::default() }, 10, 1_000_000, true, false);
+fn super_segments_that_are_sent_again() {
+    let cabling = Cabling { faults: Faults { lost: 11, repeated: 7, late: 5 }, offloads: true, ..Cabling::default() };
+    Posts { cabling, count: 10, length: MEGABYTE, at_once: true, at_client: true, ..Posts::default() }.assert_arrive();
 }
 
 #[test]
 fn over_ipv6_and_a_bad_cable() {
-    assert_posts_arrive(Cabling { faults: Faults::ALL, ..Cabling::default() }, 4, 1_000_000, true, true);
+    Posts { cabling: bad(), count: 4, length: MEGABYTE, at_once: true, ipv6: true, ..Posts::default() }.assert_arrive();
 }
 
 /// Requests and answers of several segments each, as fast as wrk asks, over a cable that loses some of them.
@@ -106,7 +176,7 @@ fn every_exchange_of_wrk_over_a_bad_cable() {
         let ask = r#"wrk.headers["X-Padding"] = string.rep("x", 4000)"#;
         let answers = wire.client.within(|| wrk::wrk(wire.address(PORT), "/page", 8, 1, Some(ask)));
         assert!(answers > 0, "the cable carries something");
-        listener.mirror.wait_for(mirror_tests::WITHIN, |metrics| {
+        listener.mirror.wait_for(WITHIN, |metrics| {
             metrics.sum("mirror_source_exchanges_total", &["source=\"capture\""]) as u64 >= answers
         });
         let (records, _, summary) = listener.end_any();

@@ -107,7 +107,8 @@ mod tests {
         assert_eq!(passed(Faults { late: 6, ..Faults::default() }, 11).0, [1, 2, 3, 4, 5, 7, 8, 9, 10, 6, 11]);
         let (arrived, carried) = passed(Faults { lost: 4, repeated: 3, late: 5 }, 10);
         assert_eq!(arrived, [1, 2, 3, 3, 6, 6, 7, 9, 9, 5, 10]);
-        let counts = [&carried.lost, &carried.repeated, &carried.late].map(|n| n.load(std::sync::atomic::Ordering::Relaxed));
+        let counts =
+            [&carried.lost, &carried.repeated, &carried.late].map(|n| n.load(std::sync::atomic::Ordering::Relaxed));
         assert_eq!(counts, [2, 3, 2]);
     }
 }
