@@ -12,10 +12,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay` in mimalloc.h, which the crate does not name.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// How long freed memory is kept before it is given back to the system, in milliseconds: 20 MB where 1 GB/s is freed, well within the 64 MB
-/// that the process may have beside the budget. With 0 a tiny request costs nearly a page fault, with this a quarter to half
-/// of one, less the more of them there are.
-const PURGE_AFTER: std::ffi::c_long = 20;
+/// How long freed memory is kept before it is given back to the system, in milliseconds: 40 MB where 1 GB/s is freed, within the 64 MB
+/// that the process may have beside the budget. With 0 a tiny request costs nearly a page fault; with 20 a listener that records spends a
+/// tenth of its time in them, and with more than this it gains little.
+const PURGE_AFTER: std::ffi::c_long = 40;
 
 /// Has freed memory given back soon (unless `MIMALLOC_PURGE_DELAY` says otherwise), and no huge pages used.
 pub(crate) fn tune() {
