@@ -27,6 +27,7 @@
 
 pub mod body;
 pub mod budget;
+pub mod condition;
 pub mod config;
 pub mod engine;
 pub mod exchange;

@@ -1,0 +1,85 @@
+//! Texts that match: globs, as shells and Kubernetes have them, and regular expressions.
+
+use globset::GlobBuilder;
+use regex::bytes::{Regex, RegexBuilder};
+
+/// A glob (`/api/*`), or with `~` in front a regular expression (`~^/v[12]/`), found anywhere in the text. In a glob `*` stands for any text
+/// without `/`, `**` for any, `?` for one character, `[ab]` for one of these, `{a,b}` for either; a backslash takes the next as it is.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    source: String,
+    matcher: Matcher,
+}
+
+#[derive(Debug, Clone)]
+enum Matcher {
+    /// What most patterns are.
+    Literal,
+    /// What is there.
+    Anything,
+    Regex(Box<Regex>),
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PatternError(String);
+
+/// Whether letters' case counts, and whether `*` stops at a slash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As it is; `*` stops at `/`.
+    Path,
+    /// As it is; `*` does not stop.
+    Text,
+    /// In any case, as hosts are; `*` does not stop.
+    AnyCase,
+}
+
+/// What makes a glob of a text.
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+
+/// So that a pattern from a file cannot take all memory once compiled, in bytes. A hundred alternatives of words take a tenth.
+const LARGEST: usize = 1 << 20;
+
+impl Pattern {
+    pub(crate) fn new(source: &str, kind: Kind) -> Result<Pattern, PatternError> {
+        let any_case = kind == Kind::AnyCase;
+        let regex = match source.strip_prefix('~') {
+            Some(regex) => regex.to_owned(),
+            None if matches!(source, "**") || (source == "*" && kind != Kind::Path) => {
+                return Ok(Pattern { source: source.into(), matcher: Matcher::Anything });
+            }
+            None if !source.contains(SPECIAL) && !any_case => {
+                return Ok(Pattern { source: source.into(), matcher: Matcher::Literal });
+            }
+            None => {
+                let glob = GlobBuilder::new(source)
+                    .literal_separator(kind == Kind::Path)
+                    .backslash_escape(true)
+                    .build()
+                    .map_err(|error| PatternError(format!("a glob ({})", error.kind())))?;
+                glob.regex().to_owned()
+            }
+        };
+        let compiled = RegexBuilder::new(&regex).case_insensitive(any_case).size_limit(LARGEST).build();
+        // The crate's message shows the expression with a mark below the fault, on lines of its own.
+        let regex = compiled.map_err(|error| PatternError(format!("a regular expression\n{error}")))?;
+        Ok(Pattern { source: source.into(), matcher: Matcher::Regex(Box::new(regex)) })
+    }
+
+    /// Whether the text matches.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        match &self.matcher {
+            Matcher::Literal => text == self.source.as_bytes(),
+            Matcher::Anything => true,
+            Matcher::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.source)
+    }
+}
