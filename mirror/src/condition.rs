@@ -18,6 +18,8 @@ pub use parse::ConditionError;
 pub use pattern::{Pattern, PatternError};
 pub use range::Range;
 
+pub(crate) use parse::{network, range, text_pattern};
+
 /// A question about an exchange.
 #[derive(Debug, Clone)]
 pub enum Condition {

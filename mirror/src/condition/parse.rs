@@ -228,8 +228,12 @@ impl Parser<'_> {
 
     fn one_of(&mut self, field: &Field, regex: bool, many: bool) -> Result<Condition, ConditionError> {
         match field.values() {
-            Values::Texts(kind) => {
-                let patterns = self.values(many, |text| text_pattern(text, regex, kind))?;
+            Values::Texts(_) => {
+                let pattern = |text: &str| match regex {
+                    true => text_pattern(field, &format!("~{text}")),
+                    false => text_pattern(field, text),
+                };
+                let patterns = self.values(many, pattern)?;
                 Ok(Condition::Text(field.clone(), patterns))
             }
             _ if regex => {
@@ -281,14 +285,17 @@ fn fields() -> String {
     format!("one of {}", all.join(", "))
 }
 
-/// A pattern of a text field.
-pub(super) fn text_pattern(text: &str, regex: bool, kind: Kind) -> Result<Pattern, String> {
-    let source = if regex { format!("~{text}") } else { text.to_owned() };
-    Pattern::new(&source, kind).map_err(|error| error.to_string())
+/// A pattern of a text field; of any other as of a text.
+pub(crate) fn text_pattern(field: &Field, text: &str) -> Result<Pattern, String> {
+    let kind = match field.values() {
+        Values::Texts(kind) => kind,
+        _ => Kind::Text,
+    };
+    Pattern::new(text, kind).map_err(|error| error.to_string())
 }
 
 /// A network, or an address, which is the smallest.
-pub(super) fn network(text: &str) -> Result<ipnet::IpNet, String> {
+pub(crate) fn network(text: &str) -> Result<ipnet::IpNet, String> {
     let network = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from));
     network.map_err(|_| "an address or a network, as in 10.0.0.0/8 or 2001:db8::/32".to_owned())
 }
@@ -308,7 +315,7 @@ fn number(field: &Field, text: &str) -> Result<u64, String> {
 }
 
 /// A number, two with `-` between them, one behind `<`, `<=`, `>` or `>=`, or a class of statuses as `5xx`.
-pub(super) fn range(field: &Field, text: &str) -> Result<Range, String> {
+pub(crate) fn range(field: &Field, text: &str) -> Result<Range, String> {
     if let Some(class) = text.strip_suffix("xx")
         && field.values() == Values::Statuses
         && let [class @ b'1'..=b'9'] = class.as_bytes()

@@ -62,7 +62,7 @@ fn of_a_request() {
         ("source = proxy", true),
         ("(method = GET or method = POST) and !(host = other)", true),
         ("method = GET or method = POST and host = other", false),
-        ("method=POST&&path=/api/v2/orders", true),
+        ("method=POST && path=/api/v2/orders", true),
     ] {
         assert_eq!(ask(expression), (Some(holds), Some(holds)), "{expression}");
     }

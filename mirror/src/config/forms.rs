@@ -9,6 +9,11 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use super::{CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
 
+/// One, or a list of them.
+pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(OneOrList(PhantomData))
+}
+
 /// `listen`: an address or a list of them.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListenAddress>, D::Error> {
     deserializer.deserialize_any(OneOrList(PhantomData))
