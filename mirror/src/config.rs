@@ -24,6 +24,7 @@ mod draft;
 mod faults;
 mod forms;
 mod marker;
+mod pipeline;
 mod ports;
 mod record;
 mod shadow;
@@ -37,6 +38,7 @@ pub use condition::{ConditionConfig, ConditionMap};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
+pub use pipeline::{FilterConfig, StageConfig};
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
@@ -68,6 +70,9 @@ pub struct Config {
     pub record: Option<RecordConfig>,
     /// The fraction of the exchanges that is mirrored, to every sink that does not say its own: `25%`, `1/1000`, `0.5`.
     pub fraction: Fraction,
+    /// Stages that every exchange passes before it goes to the sinks, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipeline: Vec<StageConfig>,
     /// The header added to every copy, which also stops mirror loops.
     pub marker: MarkerConfig,
     /// The proxy's own settings.
@@ -209,6 +214,7 @@ impl Default for Config {
             shadow: Vec::new(),
             record: None,
             fraction: Fraction::ALL,
+            pipeline: Vec::new(),
             marker: MarkerConfig::default(),
             proxy: ProxyConfig::default(),
             engine: EngineConfig::default(),

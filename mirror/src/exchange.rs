@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::body::BodyReader;
 use crate::budget::Charge;
+use crate::condition::{Facts, ResponseFacts};
 use crate::http1::{HeadError, RequestHead, ResponseHead};
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
 use crate::sink::SinkSlot;
@@ -57,13 +58,23 @@ pub struct Exchange {
     pub request: Arc<RequestHead>,
     pub(crate) request_body: Option<BodyReader>,
     pub(crate) response_body: Option<BodyReader>,
+    /// What stages are told of the response, once the exchange has ended and a stage waited for that.
+    seen: Option<Arc<SeenResponse>>,
+}
+
+/// The response of an exchange that has ended, for stages.
+#[derive(Debug)]
+struct SeenResponse {
+    head: Option<ResponseHead>,
+    latency: Option<Duration>,
+    size: u64,
 }
 
 impl Exchange {
     /// Parses the head; only now, on the engine's thread.
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Exchange, HeadError> {
         let request = Arc::new(RequestHead::parse(&shared.request_head)?);
-        Ok(Exchange { shared, request, request_body: None, response_body: None })
+        Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None })
     }
 
     /// The same exchange for one sink, with that sink's own readers.
@@ -73,7 +84,34 @@ impl Exchange {
             request: self.request.clone(),
             request_body: Some(request_body),
             response_body,
+            seen: self.seen.clone(),
         }
+    }
+
+    /// What conditions may be asked about.
+    pub fn facts(&self) -> Facts<'_> {
+        let RequestHead { method, target, headers, .. } = &*self.request;
+        let length = headers.get("content-length").and_then(|length| std::str::from_utf8(length).ok());
+        Facts {
+            method,
+            target,
+            headers,
+            client: self.shared.origin.client.map(|client| client.ip()),
+            source: self.shared.origin.source,
+            request_size: length.and_then(|length| length.parse().ok()),
+            response: self.seen.as_deref().map(|seen| ResponseFacts {
+                status: seen.head.as_ref().map(|head| head.status),
+                headers: seen.head.as_ref().map(|head| &head.headers),
+                latency: seen.latency,
+                size: seen.size,
+            }),
+        }
+    }
+
+    /// The exchange has ended, with so many bytes of a response's body.
+    pub(crate) fn end_seen(&mut self, size: u64) {
+        let (latency, head) = self.response().unzip();
+        self.seen = Some(Arc::new(SeenResponse { head: head.and_then(Result::ok), latency, size }));
     }
 
     /// The id.

@@ -39,6 +39,7 @@ pub mod pressure;
 pub mod queue;
 pub mod recording;
 pub mod resolve;
+mod response_end;
 pub mod sink;
 pub mod source;
 pub mod stage;

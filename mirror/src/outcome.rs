@@ -78,6 +78,8 @@ reasons! {
     SkipReason {
         /// It is outside the fraction that is mirrored.
         Fraction = "fraction",
+        /// A filter left it out.
+        Filter = "filter",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
     }

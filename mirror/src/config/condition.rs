@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::Expected;
 use crate::condition::{Condition, Field};
 
 mod leaf;
@@ -148,6 +150,17 @@ fn named(map: &Option<BTreeMap<String, Wanted>>, field: fn(String) -> Field) -> 
     })
 }
 
+impl FromStr for ConditionConfig {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<Self, Expected> {
+        match text.parse::<Condition>() {
+            Ok(_) => Ok(ConditionConfig::Expression(text.to_owned())),
+            Err(error) => Err(error.to_string().into()),
+        }
+    }
+}
+
 impl Serialize for ConditionConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -169,8 +182,7 @@ impl<'de> Deserialize<'de> for ConditionConfig {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<ConditionConfig, E> {
-                let condition = text.parse::<Condition>().map_err(|error| E::custom(format!("expected {error}")));
-                condition.map(|_| ConditionConfig::Expression(text.to_owned()))
+                text.parse().map_err(E::custom)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ConditionConfig, A::Error> {

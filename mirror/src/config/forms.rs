@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
+use super::{CaptureConfig, Expected, FilterConfig, ListenAddress, RecordConfig, ShadowConfig};
 
 /// One, or a list of them.
 pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -56,13 +56,13 @@ pub(super) fn record_schema(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [one, { "type": "null" }] })
 }
 
-fn word_or_map_schema<T: FromWord + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn word_or_map_schema<T: FromWord + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let (word, map) = (T::word_schema(generator), generator.subschema_for::<T>());
     json_schema!({ "anyOf": [word, map] })
 }
 
 /// What a word alone can stand for.
-trait FromWord: Sized {
+pub(super) trait FromWord: Sized {
     /// The forms, for who writes neither.
     const FORMS: &'static str;
 
@@ -107,6 +107,18 @@ impl FromWord for RecordConfig {
     }
 }
 
+impl FromWord for FilterConfig {
+    const FORMS: &'static str = "a condition, as in `method = GET`, or a map with the keys `allow` and `deny`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        Ok(FilterConfig { allow: Some(word.parse()?), deny: None })
+    }
+
+    fn word_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["method = GET"] })
+    }
+}
+
 struct OneOrList<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {
@@ -134,7 +146,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {
     }
 }
 
-struct WordOrMap<T>(T);
+/// A word, or the map that it stands for.
+pub(super) struct WordOrMap<T>(pub(super) T);
 
 impl<'de, T: FromWord + Deserialize<'de>> Deserialize<'de> for WordOrMap<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
