@@ -88,7 +88,8 @@ impl Engine {
         let lengths = queues.iter().map(crate::queue::Queue::length).collect();
         let pipeline = Pipeline::new(config);
         let holds = pipeline.needs_response();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, holds, metrics).map_err(std::io::Error::other)?;
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, holds, metrics)
+            .map_err(std::io::Error::other)?;
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);

@@ -13,9 +13,9 @@ use crate::exchange::{Account, Exchange};
 use crate::outcome::DropReason;
 use crate::pipeline::{Pipeline, Progress};
 use crate::queue::{Offer, Queue};
+use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::source::{Arrival, Copy};
-use crate::response_end::ResponseEnd;
 
 /// How many arrivals are taken at once: wake-ups across threads cost more than anything else here.
 const BATCH: usize = 256;
@@ -62,7 +62,13 @@ impl Fanout {
     }
 
     /// Through the stages for all, from the one at `from` on, to each sink's.
-    fn spread(self: &Arc<Self>, mut exchange: Exchange, copies: Vec<Copy>, response_end: Option<ResponseEnd>, from: usize) {
+    fn spread(
+        self: &Arc<Self>,
+        mut exchange: Exchange,
+        copies: Vec<Copy>,
+        response_end: Option<ResponseEnd>,
+        from: usize,
+    ) {
         match self.pipeline.apply(&mut exchange, from) {
             Progress::Through => copies.into_iter().for_each(|copy| {
                 let Copy { account, request_body, response_body, response_end } = copy;
@@ -76,7 +82,13 @@ impl Fanout {
     }
 
     /// Through one sink's stages into its queue.
-    fn pass(self: &Arc<Self>, mut exchange: Exchange, mut account: Account, response_end: Option<ResponseEnd>, from: usize) {
+    fn pass(
+        self: &Arc<Self>,
+        mut exchange: Exchange,
+        mut account: Account,
+        response_end: Option<ResponseEnd>,
+        from: usize,
+    ) {
         let sink = account.sink();
         match self.sinks[sink].pipeline.apply(&mut exchange, from) {
             Progress::Through => {

@@ -63,8 +63,7 @@ impl Pattern {
             }
         };
         let compiled = RegexBuilder::new(&regex).case_insensitive(any_case).size_limit(LARGEST).build();
-        // The crate's message shows the expression with a mark below the fault, on lines of its own.
-        let regex = compiled.map_err(|error| PatternError(format!("a regular expression\n{error}")))?;
+        let regex = compiled.map_err(|error| PatternError(format!("a regular expression ({})", in_a_line(&error))))?;
         Ok(Pattern { source: source.into(), matcher: Matcher::Regex(Box::new(regex)) })
     }
 
@@ -75,6 +74,22 @@ impl Pattern {
             Matcher::Anything => true,
             Matcher::Regex(regex) => regex.is_match(text),
         }
+    }
+}
+
+/// What the crate says on many lines, of which one shows the expression and the next marks the fault below it.
+fn in_a_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let what = text.lines().find_map(|line| line.strip_prefix("error: "));
+    let mark = text
+        .lines()
+        .rfind(|line| line.contains('^') && line.trim().trim_matches('^').is_empty())
+        .and_then(|line| line.find('^'));
+    match (what, mark) {
+        // The expression is set in by four.
+        (Some(what), Some(mark)) => format!("{what}, at its character {}", (mark + 1).saturating_sub(4)),
+        (Some(what), None) => what.to_owned(),
+        (None, _) => text.replace('\n', " "),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use super::{AdminConfig, ByteSize, Config, Fault, Period};
+use super::{AdminConfig, ByteSize, Config, Fault, Period, StageConfig};
 
 mod capture;
 mod filter;
@@ -62,6 +62,7 @@ impl Config {
         self.check_captures(&mut findings);
         self.check_shadows(&mut findings);
         self.check_record(&mut findings);
+        self.check_pipelines(&mut findings);
         self.check_memory(&mut findings);
         self.check_rest(&mut findings);
         findings.faults
@@ -113,6 +114,22 @@ impl Config {
         for (i, shadow) in self.shadow.iter().enumerate() {
             if let Some(listen) = looping(shadow.target.host(), shadow.target.port()) {
                 findings.add(&format!("shadow[{i}].target"), &shadow.target, expected(listen));
+            }
+        }
+    }
+
+    /// Each stage does something.
+    fn check_pipelines(&self, findings: &mut Findings<'_>) {
+        let of_shadows =
+            self.shadow.iter().enumerate().map(|(i, shadow)| (format!("shadow[{i}].pipeline"), &shadow.pipeline));
+        let of_record = self.record.iter().map(|record| ("record.pipeline".to_owned(), &record.pipeline));
+        let all = std::iter::once(("pipeline".to_owned(), &self.pipeline));
+        for (key, stages) in all.chain(of_shadows).chain(of_record) {
+            for (i, stage) in stages.iter().enumerate() {
+                let StageConfig::Filter(filter) = stage;
+                if filter.allow.is_none() && filter.deny.is_none() {
+                    findings.missing(&format!("{key}[{i}].filter"), "`allow` or `deny`, or a condition");
+                }
             }
         }
     }

@@ -125,7 +125,9 @@ impl ConditionMap {
         parts.extend(named(&self.cookie, Field::Cookie));
         parts.extend(self.content_type.as_ref().map(|several| several.of(Field::ContentType)));
         parts.extend(self.request_size.as_ref().map(|several| several.of(Field::RequestSize)));
-        parts.extend(self.client.as_ref().map(|Several(networks)| Condition::Client(networks.iter().map(|n| n.0).collect())));
+        parts.extend(
+            self.client.as_ref().map(|Several(networks)| Condition::Client(networks.iter().map(|n| n.0).collect())),
+        );
         parts.extend(self.source.as_ref().map(|several| several.of(Field::Source)));
         parts.extend(self.status.as_ref().map(|several| several.of(Field::Status)));
         parts.extend(self.latency.as_ref().map(|several| several.of(Field::Latency)));
@@ -178,7 +180,9 @@ impl<'de> Deserialize<'de> for ConditionConfig {
             type Value = ConditionConfig;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a condition, as in `method = GET and path = /api/**` or a map {method: GET, path: /api/**}")
+                f.write_str(
+                    "a condition, as in `method = GET and path = /api/**` or a map {method: GET, path: /api/**}",
+                )
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<ConditionConfig, E> {

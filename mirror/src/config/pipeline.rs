@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for StageConfig {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StageConfig, A::Error> {
-                let Some(kind) = map.next_key()? else { return Err(A::Error::custom("expected one key, `filter`")) };
+                let Some(kind) = map.next_key()? else { return Err(A::Error::missing_field("filter")) };
                 let stage = match kind {
                     Kind::Filter => StageConfig::Filter(map.next_value::<WordOrMap<FilterConfig>>()?.0),
                 };

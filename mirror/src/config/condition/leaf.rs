@@ -8,7 +8,7 @@ use crate::config::Expected;
 use crate::config::text::one_word;
 
 /// A value that conditions are made of.
-pub(super) trait Leaf: Sized {
+pub trait Leaf: Sized {
     /// That the field is one of these.
     fn condition(field: Field, values: &[Self]) -> Condition;
 }
