@@ -8,12 +8,14 @@
 
 mod facts;
 mod field;
+mod key;
 mod parse;
 mod pattern;
 mod range;
 
 pub use facts::{Facts, ResponseFacts};
 pub use field::Field;
+pub use key::Key;
 pub use parse::ConditionError;
 pub use pattern::{Pattern, PatternError};
 pub use range::Range;
@@ -56,7 +58,7 @@ impl Condition {
             }
             Condition::Client(networks) => {
                 let Some(client) = facts.client else { return Some(false) };
-                let client = client.to_canonical();
+                let client = client.ip().to_canonical();
                 Some(networks.iter().any(|network| network.contains(&client)))
             }
         }

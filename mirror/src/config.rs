@@ -38,11 +38,11 @@ pub use condition::{ConditionConfig, ConditionMap};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
-pub use pipeline::{FilterConfig, StageConfig};
+pub use pipeline::{FilterConfig, FractionConfig, RateConfig, SplitConfig, StageConfig};
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
-pub use units::{ByteSize, Fraction, Period};
+pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

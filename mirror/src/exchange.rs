@@ -60,6 +60,8 @@ pub struct Exchange {
     pub(crate) response_body: Option<BodyReader>,
     /// What stages are told of the response, once the exchange has ended and a stage waited for that.
     seen: Option<Arc<SeenResponse>>,
+    /// Sinks that a stage keeps it from.
+    kept_from: Vec<usize>,
 }
 
 /// The response of an exchange that has ended, for stages.
@@ -74,7 +76,7 @@ impl Exchange {
     /// Parses the head; only now, on the engine's thread.
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Exchange, HeadError> {
         let request = Arc::new(RequestHead::parse(&shared.request_head)?);
-        Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None })
+        Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None, kept_from: Vec::new() })
     }
 
     /// The same exchange for one sink, with that sink's own readers.
@@ -85,6 +87,7 @@ impl Exchange {
             request_body: Some(request_body),
             response_body,
             seen: self.seen.clone(),
+            kept_from: Vec::new(),
         }
     }
 
@@ -96,7 +99,7 @@ impl Exchange {
             method,
             target,
             headers,
-            client: self.shared.origin.client.map(|client| client.ip()),
+            client: self.shared.origin.client,
             source: self.shared.origin.source,
             request_size: length.and_then(|length| length.parse().ok()),
             response: self.seen.as_deref().map(|seen| ResponseFacts {
@@ -106,6 +109,21 @@ impl Exchange {
                 size: seen.size,
             }),
         }
+    }
+
+    /// The request's length in bytes, as far as its head tells it.
+    pub(crate) fn request_length(&self) -> u64 {
+        self.shared.request_head.len() as u64 + self.facts().request_size.unwrap_or_default()
+    }
+
+    /// Another target of a group gets it, and not this one.
+    pub(crate) fn keep_from(&mut self, sink: usize) {
+        self.kept_from.push(sink);
+    }
+
+    /// Whether [`keep_from`](Self::keep_from) was said of it.
+    pub(crate) fn is_kept_from(&self, sink: usize) -> bool {
+        self.kept_from.contains(&sink)
     }
 
     /// The exchange has ended, with so many bytes of a response's body.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::exchange::{Account, Exchange};
-use crate::outcome::DropReason;
+use crate::outcome::{DropReason, SkipReason};
 use crate::pipeline::{Pipeline, Progress};
 use crate::queue::{Offer, Queue};
 use crate::response_end::ResponseEnd;
@@ -72,6 +72,9 @@ impl Fanout {
         match self.pipeline.apply(&mut exchange, from) {
             Progress::Through => copies.into_iter().for_each(|copy| {
                 let Copy { account, request_body, response_body, response_end } = copy;
+                if exchange.is_kept_from(account.sink()) {
+                    return account.skipped(SkipReason::Split);
+                }
                 self.pass(exchange.copy(request_body, response_body), account, response_end, 0);
             }),
             Progress::Skipped(reason) => copies.into_iter().for_each(|copy| copy.account.skipped(reason)),

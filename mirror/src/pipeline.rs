@@ -1,6 +1,6 @@
 //! Stages in order.
 
-use crate::config::{Config, StageConfig};
+use crate::config::{Config, ShadowConfig, StageConfig};
 use crate::exchange::Exchange;
 use crate::outcome::SkipReason;
 use crate::stage::{self, Marker, Stage, Verdict};
@@ -23,13 +23,16 @@ pub(crate) enum Progress {
 impl Pipeline {
     /// The stages that are for all sinks.
     pub(crate) fn new(config: &Config) -> Pipeline {
+        // The targets come first among the sinks.
+        let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
+        let build = |stage| stage::build(stage, &sinks);
         let marker = Marker::new(&config.marker).map(|stage| Box::new(stage) as Box<dyn Stage>);
-        Pipeline(marker.into_iter().chain(config.pipeline.iter().map(stage::build)).collect())
+        Pipeline(marker.into_iter().chain(config.pipeline.iter().map(build)).collect())
     }
 
     /// The stages that are for one.
     pub(crate) fn of_sink(stages: &[StageConfig]) -> Pipeline {
-        Pipeline(stages.iter().map(stage::build).collect())
+        Pipeline(stages.iter().map(|stage| stage::build(stage, &[])).collect())
     }
 
     /// Whether a stage may have to know the response.

@@ -7,10 +7,16 @@ use crate::exchange::Exchange;
 use crate::outcome::SkipReason;
 
 mod filter;
+mod fraction;
 mod marker;
+mod rate;
+mod split;
 
 pub use filter::Filter;
+pub use fraction::OfKeys;
 pub use marker::Marker;
+pub use rate::Rate;
+pub use split::Split;
 
 /// What a stage says of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +40,12 @@ pub trait Stage: Send + Sync + 'static {
     }
 }
 
-/// The stage that a configuration asks for.
-pub(crate) fn build(config: &StageConfig) -> Box<dyn Stage> {
+/// The stage that a configuration asks for; `sinks` are their names in the order of their numbers.
+pub(crate) fn build(config: &StageConfig, sinks: &[String]) -> Box<dyn Stage> {
     match config {
-        StageConfig::Filter(filter) => Box::new(Filter::new(filter)),
+        StageConfig::Filter(config) => Box::new(Filter::new(config)),
+        StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
+        StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
     }
 }

@@ -128,6 +128,10 @@ fn stage() -> impl Strategy<Value = StageConfig> {
         "filter: {deny: {path: ['/health*', '~^/v[12]/'], any: [{status: 5xx}, 'latency > 1s']}}",
         "filter: {allow: {header: {x-a: true, x-b: false, x-c: [1, '2*']}, not: {client: [10.0.0.0/8, '::1']}}, deny: query.debug}",
         "filter: {allow: {all: [], request_size: '> 1KiB', status: [404, '>= 500'], response_type: text/*}}",
+        "fraction: 10%",
+        "fraction: {of: 1/3, by: cookie.session}",
+        "rate: 500/s",
+        "rate: {requests: 60/m, bytes: 1MiB/s, burst: 5, burst_bytes: 64KiB, by: path.2}",
     ];
     select(forms.to_vec()).prop_map(|yaml| serde_yaml::from_str(yaml).unwrap())
 }

@@ -1,6 +1,6 @@
 //! What a condition is asked about.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ pub struct Facts<'a> {
     /// The request's headers.
     pub headers: &'a Headers,
     /// The client's address.
-    pub client: Option<IpAddr>,
+    pub client: Option<SocketAddr>,
     /// The way in: `proxy`, `capture`, `replay`.
     pub source: &'a str,
     /// The request's body length in bytes, as far as it is known: by its Content-Length before it was seen.

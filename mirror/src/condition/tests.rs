@@ -16,7 +16,7 @@ fn ask(expression: &str) -> (Option<bool>, Option<bool>) {
         method: &request.method,
         target: &request.target,
         headers: &request.headers,
-        client: Some("::ffff:10.1.2.3".parse().unwrap()),
+        client: Some("[::ffff:10.1.2.3]:4711".parse().unwrap()),
         source: "proxy",
         request_size: Some(2048),
         response: None,

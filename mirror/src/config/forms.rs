@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{CaptureConfig, Expected, FilterConfig, ListenAddress, RecordConfig, ShadowConfig};
+use super::{CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
 
 /// One, or a list of them.
 pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -104,18 +104,6 @@ impl FromWord for RecordConfig {
 
     fn word_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
-    }
-}
-
-impl FromWord for FilterConfig {
-    const FORMS: &'static str = "a condition, as in `method = GET`, or a map with the keys `allow` and `deny`";
-
-    fn from_word(word: &str) -> Result<Self, Expected> {
-        Ok(FilterConfig { allow: Some(word.parse()?), deny: None })
-    }
-
-    fn word_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "examples": ["method = GET"] })
     }
 }
 

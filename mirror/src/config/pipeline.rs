@@ -1,62 +1,88 @@
-//! The stages of a pipeline.
+//! The stages of a pipeline: in YAML each is a map with one key, its kind, and below it its settings.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::ConditionConfig;
-use super::forms::WordOrMap;
+use super::forms::{WordOrMap, word_or_map_schema};
 
-/// One stage: in YAML a map with one key, its kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case", into = "std::collections::BTreeMap<&'static str, Settings>")]
-pub enum StageConfig {
+mod filter;
+mod fraction;
+mod rate;
+mod split;
+
+pub use filter::FilterConfig;
+pub use fraction::FractionConfig;
+pub use rate::RateConfig;
+pub use split::SplitConfig;
+
+/// Declares the stages: the key in YAML, the variant, and the type of its settings, which have a short form.
+macro_rules! stages {
+    ($($(#[$doc:meta])* $key:literal $variant:ident($config:ty),)*) => {
+        /// One stage: in YAML a map with one key, its kind.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum StageConfig { $($(#[$doc])* $variant($config),)* }
+
+        const KINDS: &[&str] = &[$($key),*];
+
+        #[derive(Deserialize)]
+        #[serde(field_identifier)]
+        enum Kind { $(#[serde(rename = $key)] $variant,)* }
+
+        impl Kind {
+            fn read<'de, A: MapAccess<'de>>(self, map: &mut A) -> Result<StageConfig, A::Error> {
+                match self {
+                    $(Kind::$variant => map.next_value::<WordOrMap<$config>>().map(|it| StageConfig::$variant(it.0)),)*
+                }
+            }
+        }
+
+        impl Serialize for StageConfig {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(1))?;
+                match self { $(StageConfig::$variant(config) => map.serialize_entry($key, config)?,)* }
+                map.end()
+            }
+        }
+
+        fn properties(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json::Value> {
+            [$(($key.to_owned(), word_or_map_schema::<$config>(generator).to_value()),)*].into_iter().collect()
+        }
+    };
+}
+
+stages! {
     /// Which exchanges go on.
-    Filter(FilterConfig),
-}
-
-/// A stage's settings, whichever it is.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Settings {
-    Filter(FilterConfig),
-}
-
-impl From<StageConfig> for std::collections::BTreeMap<&'static str, Settings> {
-    fn from(stage: StageConfig) -> Self {
-        let StageConfig::Filter(filter) = stage;
-        [("filter", Settings::Filter(filter))].into()
-    }
+    "filter" Filter(FilterConfig),
+    /// How many of the users go on, all exchanges of each.
+    "fraction" Fraction(FractionConfig),
+    /// How many go on in a second.
+    "rate" Rate(RateConfig),
+    /// Which target of a group gets one.
+    "split" Split(SplitConfig),
 }
 
 impl<'de> Deserialize<'de> for StageConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(field_identifier, rename_all = "snake_case")]
-        enum Kind {
-            Filter,
-        }
-
         struct OneKey;
 
         impl<'de> Visitor<'de> for OneKey {
             type Value = StageConfig;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a stage: a map with one key, `filter`")
+                write!(f, "a stage: a map with one key of {}", KINDS.join(", "))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StageConfig, A::Error> {
-                let Some(kind) = map.next_key()? else { return Err(A::Error::missing_field("filter")) };
-                let stage = match kind {
-                    Kind::Filter => StageConfig::Filter(map.next_value::<WordOrMap<FilterConfig>>()?.0),
-                };
+                let Some(kind) = map.next_key::<Kind>()? else { return Err(A::Error::missing_field(KINDS[0])) };
+                let stage = kind.read(&mut map)?;
                 match map.next_key::<Kind>()? {
                     None => Ok(stage),
-                    Some(_) => Err(A::Error::custom("expected a stage each: put `-` before the second key")),
+                    Some(_) => Err(A::Error::custom("expected one stage: each begins with a `-` of its own")),
                 }
             }
         }
@@ -71,26 +97,14 @@ impl JsonSchema for StageConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let filter = super::forms::word_or_map_schema::<FilterConfig>(generator);
+        let properties = properties(generator);
         json_schema!({
             "description": "One stage: a map with one key, its kind.",
             "type": "object",
-            "properties": { "filter": filter },
+            "properties": properties,
             "additionalProperties": false,
             "minProperties": 1,
             "maxProperties": 1
         })
     }
-}
-
-/// Which exchanges go on: those that `allow` holds for, where it is given, and `deny` does not. A condition alone is `allow`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct FilterConfig {
-    /// What goes on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow: Option<ConditionConfig>,
-    /// What does not, even if it is allowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deny: Option<ConditionConfig>,
 }

@@ -34,7 +34,12 @@ impl Fraction {
     /// Whether the exchange with this id is in. The same for everyone who asks with the same id, so that an exchange goes to all
     /// targets or to none; and an exchange that is in at 10% is in at 20% as well.
     pub fn takes(self, id: u128) -> bool {
-        let hash = mix(id as u64 ^ mix((id >> 64) as u64));
+        self.takes_hash(id as u64 ^ mix((id >> 64) as u64))
+    }
+
+    /// Whether what has this hash is in: the same for all with the same hash, however unevenly hashes are spread.
+    pub fn takes_hash(self, hash: u64) -> bool {
+        let hash = mix(hash);
         // hash / 2^64 < numerator / denominator, without a division: both products fit in 128 bits.
         u128::from(hash) * u128::from(self.denominator) < u128::from(self.numerator) << 64
     }
