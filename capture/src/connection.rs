@@ -12,8 +12,12 @@
 //! - **A gap** inside a body (or a chunk) of known length is counted and the message goes on. Anywhere else the message is aborted, and the
 //!   next one is looked for: a whole head, each line of it in order, that starts where a line does, or (behind a gap) a segment.
 //! - **Ambiguous framing** (Content-Length with Transfer-Encoding, the same length twice, a folded Transfer-Encoding …) is read as
-//!   RFC 9112 §6.3 says and marked ([`Write::ambiguous`]). Where the RFC has no reading (lengths that differ, a request's coding that is not
-//!   chunked) and where the chunked coding breaks, the message is aborted ([`Abort::Framing`]) and the next head looked for.
+//!   RFC 9112 §6.3 says and marked ([`Offer::begin`], [`Write::ambiguous`]). So are all requests behind it on the connection: where a server
+//!   has read another framing, they are bytes of a body.
+//! - **No framing**: where the RFC has no reading (lengths that differ, a request's coding that is not chunked) and where the chunked coding
+//!   breaks, the message is aborted ([`Abort::Framing`]). Of a client nothing more is read then: a server has to close the connection
+//!   (RFC 9112 §6.3), and what follows is no request to it, whatever it looks like. Of a server the next head is looked for, and of a client
+//!   whose bytes were not all seen, as it may be the reading that is wrong.
 //! - **Opaque** is what follows 101 and a CONNECT's 2xx, TLS, HTTP/2 with prior knowledge, and a first response without a status line
 //!   (HTTP/0.9). It is only counted.
 //!
@@ -21,6 +25,7 @@
 //! holds, and a connection between messages holds nothing.
 
 mod framing;
+mod gathered;
 mod head;
 mod pairing;
 mod reader;
@@ -30,11 +35,12 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use mirror::outcome::Abort;
 
 use crate::offer::{Offer, Orphan, Write};
 use crate::segment::Piece;
+use gathered::Gathered;
 use head::{Method, Start};
 use pairing::{Exchanges, Told};
 use reader::{Head, Loss, Moment, Reader, Step};
@@ -55,6 +61,8 @@ pub struct Connection<W: Write> {
     request_ended: u64,
     /// The request whose head is being read has been answered already.
     answered: bool,
+    /// Where the next request begins is not certain any more: the server may have seen an earlier one end elsewhere.
+    doubtful: bool,
     losses: u64,
 }
 
@@ -81,6 +89,7 @@ impl<W: Write> Connection<W> {
             pieces: 0,
             request_ended: 0,
             answered: false,
+            doubtful: false,
             losses: 0,
         }
     }
@@ -170,12 +179,15 @@ impl<W: Write> Connection<W> {
                 Step::Head(head) => self.response(&head, &input[used - head.length..used], now.at, offer),
                 Step::Data(_) => {}
                 Step::End(n) => {
+                    if self.direction(from_client).reader.ended_ambiguously() {
+                        self.doubt(from_client);
+                    }
                     let trailers = (n > 0).then(|| Bytes::copy_from_slice(&input[used - n..used]));
                     self.over(from_client, Ok(trailers), now.at);
                 }
                 Step::Broken => {
                     self.over(from_client, Err(Abort::Framing), now.at);
-                    self.lose(from_client, Loss::Nonsense, now.at);
+                    self.lose(from_client, Loss::Coding, now.at);
                 }
                 Step::Nonsense if !from_client && !self.responses.reader.spoke() => self.responses.reader.opaque(),
                 Step::Nonsense => self.lose(from_client, Loss::Nonsense, now.at),
@@ -200,6 +212,14 @@ impl<W: Write> Connection<W> {
         }
     }
 
+    /// The message that is being read has ended, and others may see it end elsewhere.
+    fn doubt(&mut self, from_client: bool) {
+        self.doubtful |= from_client;
+        if let Some(writer) = if from_client { self.exchanges.request() } else { self.exchanges.response() } {
+            writer.ambiguous();
+        }
+    }
+
     fn request<O: Offer<Writer = W>>(&mut self, head: &Head, bytes: &[u8], at: Duration, offer: &mut O) {
         let Start::Request(method) = head.start else { return };
         let told = Told {
@@ -208,13 +228,12 @@ impl<W: Write> Connection<W> {
             same_piece: self.request_ended == self.pieces,
             idle: self.responses.reader.is_idle(),
         };
-        let writer = offer.begin(Bytes::copy_from_slice(bytes), self.client, self.server, head.began.at);
+        let reading = framing::of_request(&bytes[head.line..], minor(bytes, head.line));
+        self.doubtful |= !reading.is_ok_and(|reading| !reading.ambiguous);
+        let writer = offer.begin(Bytes::copy_from_slice(bytes), self.client, self.server, head.began.at, self.doubtful);
         self.exchanges.begin(writer, method, head.began, told);
-        match framing::of_request(&bytes[head.line..], minor(bytes, head.line)) {
+        match reading {
             Ok(reading) => {
-                if let Some(writer) = self.exchanges.request().filter(|_| reading.ambiguous) {
-                    writer.ambiguous(true);
-                }
                 self.requests.reader.body(reading.framing);
                 if method == Method::Connect && self.exchanges.awaits(head.began.at) {
                     // Its content, where it has any, is nothing that anybody knows (RFC 9110 §9.3.6).
@@ -245,10 +264,15 @@ impl<W: Write> Connection<W> {
             };
             offer.orphan(head);
         }
+        let connect = method == Some(Method::Connect);
+        let method = method.unwrap_or(Method::Other);
+        let reading = framing::of_response(&bytes[head.line..], minor(bytes, head.line), status, method);
         if let Some(writer) = self.exchanges.response() {
             writer.respond(Bytes::copy_from_slice(bytes), head.began.at);
+            if reading.is_ok_and(|reading| reading.ambiguous) {
+                writer.ambiguous();
+            }
         }
-        let connect = method == Some(Method::Connect);
         if status == 101 || connect && matches!(status, 200..=299) {
             self.over(false, Ok(None), at);
             self.requests.reader.opaque();
@@ -256,14 +280,8 @@ impl<W: Write> Connection<W> {
             self.exchanges.give_up_awaited(Abort::Framing, at);
             return;
         }
-        let method = method.unwrap_or(Method::Other);
-        match framing::of_response(&bytes[head.line..], minor(bytes, head.line), status, method) {
-            Ok(reading) => {
-                if let Some(writer) = self.exchanges.response().filter(|_| reading.ambiguous) {
-                    writer.ambiguous(false);
-                }
-                self.responses.reader.body(reading.framing);
-            }
+        match reading {
+            Ok(reading) => self.responses.reader.body(reading.framing),
             Err(framing::Unreadable) => {
                 self.over(false, Err(Abort::Framing), at);
                 self.lose(false, Loss::Framing, at);
@@ -286,6 +304,8 @@ impl<W: Write> Connection<W> {
         self.losses += 1;
         self.direction(from_client).reader.lose(how);
         if from_client {
+            // A server need not have taken for a request what is found by looking for one, unless only the capture has missed the way to it.
+            self.doubtful |= how != Loss::Gap;
             self.answered = false;
             self.exchanges.missed_requests();
         } else {
@@ -345,37 +365,6 @@ impl<W: Write> Connection<W> {
             self.exchanges.give_up_awaited(Abort::Upstream, at);
             self.release(Moment { at, quiet: Duration::ZERO }, offer);
         }
-    }
-}
-
-/// The body's bytes of one piece: usually they follow each other; with small chunks they are brought together, so that a piece gives one
-/// [`Bytes`].
-#[derive(Default)]
-struct Gathered<'a> {
-    first: &'a [u8],
-    all: BytesMut,
-}
-
-impl<'a> Gathered<'a> {
-    /// More of the body, and how many bytes of input there are behind it.
-    fn add(&mut self, bytes: &'a [u8], behind: usize) {
-        if self.all.is_empty() && self.first.is_empty() {
-            self.first = bytes;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.reserve(self.first.len() + bytes.len() + behind);
-            self.all.extend_from_slice(self.first);
-        }
-        self.all.extend_from_slice(bytes);
-    }
-
-    fn take(&mut self) -> Option<Bytes> {
-        let first = std::mem::take(&mut self.first);
-        if self.all.is_empty() {
-            return (!first.is_empty()).then(|| Bytes::copy_from_slice(first));
-        }
-        Some(std::mem::take(&mut self.all).freeze())
     }
 }
 

@@ -6,15 +6,9 @@
 //! head, and heads begin segments.
 //!
 //! A closed connection leaves a small entry behind for a while, so that what is sent again late does not look like a connection of its own.
-//!
-//! # Forgetting
-//!
-//! Three lists, each ordered by last use, are evicted in this order where there are too many entries: handshakes and what closed connections left;
-//! connections of which one side was heard only; all others. So neither a flood of SYNs nor one of data from forged addresses costs a connection
-//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
-//! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
 
 mod counters;
+mod forget;
 mod half;
 mod handler;
 mod key;
@@ -39,10 +33,6 @@ use sniff::{Sniff, sniff};
 use table::{Index, List, Table};
 
 use crate::Segment;
-
-/// For how long handshakes, and what closed connections left, are kept: the longest time between two SYNs of one attempt (Linux: 64 s after the
-/// sixth), a little more than its TIME-WAIT of 60 s.
-const SMALL_IDLE: Duration = Duration::from_secs(64);
 
 /// How often the lists are looked at for what is to be forgotten, by the packets' stamps.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -130,28 +120,6 @@ impl<C> Flows<C> {
         match self.table.find(&key) {
             Some(at) => self.known(at, end, client, segment, handler),
             None => self.fresh(key, end, client, segment, handler),
-        }
-    }
-
-    /// Forgets what was not used for long at this time, by the packets' stamps. [`Self::segment`] does so too: this is for when none come.
-    pub fn tick<H: Handler<Connection = C>>(&mut self, now: Duration, handler: &mut H) {
-        self.swept = now;
-        for list in List::ALL {
-            let idle = if list == List::Small { SMALL_IDLE.min(self.limits.idle) } else { self.limits.idle };
-            while let Some((at, touched)) = self.table.oldest(list)
-                && now.saturating_sub(touched) >= idle
-            {
-                self.forget(at, Closed::Idle, now, handler);
-            }
-        }
-    }
-
-    /// Closes all: the capture is at its end.
-    pub fn finish<H: Handler<Connection = C>>(&mut self, handler: &mut H) {
-        for list in List::ALL {
-            while let Some((at, _)) = self.table.oldest(list) {
-                self.forget(at, Closed::EndOfCapture, self.now, handler);
-            }
         }
     }
 
@@ -320,84 +288,6 @@ impl<C> Flows<C> {
         let connection = handler.open(client_address, server, midstream, segment.time);
         *state = State::Open(Box::new(Open::new(connection, client, half, self.limits.flow_bytes)));
         self.known(at, end, Some(client), segment, handler);
-    }
-
-    fn insert<H: Handler<Connection = C>>(
-        &mut self,
-        key: Key,
-        now: Duration,
-        state: State<C>,
-        handler: &mut H,
-    ) -> Index {
-        while self.table.len() >= self.limits.flows.clamp(1, Index::MAX as usize - 1) {
-            let Some((at, _)) = List::ALL.iter().find_map(|list| self.table.oldest(*list)) else { break };
-            self.forget(at, Closed::Evicted, now, handler);
-        }
-        self.table.insert(key, List::Small, now, state)
-    }
-
-    /// Removes an entry, and closes the connection that it may be.
-    fn forget<H: Handler<Connection = C>>(&mut self, at: Index, why: Closed, now: Duration, handler: &mut H) {
-        let Some(state) = self.table.remove(at) else { return };
-        self.held -= state.held();
-        match state {
-            State::Open(open) => self.say_closed(*open, why, now, handler),
-            State::Half(_) | State::Unclear(_) | State::Closed(_) => {
-                self.counters.evicted_small += u64::from(why == Closed::Evicted);
-            }
-        }
-    }
-
-    /// Closes a connection, of which a small entry is left.
-    fn close<H: Handler<Connection = C>>(&mut self, at: Index, why: Closed, now: Duration, handler: &mut H) {
-        let Some(state) = self.table.get(at) else { return };
-        let State::Open(open) = state else { return };
-        let held = open.held();
-        let left = State::Closed(open.isn);
-        let State::Open(open) = std::mem::replace(state, left) else { return };
-        self.account(at, held, 0);
-        self.table.touch(at, List::Small, now);
-        self.say_closed(*open, why, now, handler);
-    }
-
-    fn say_closed<H: Handler<Connection = C>>(&mut self, open: Open<C>, why: Closed, now: Duration, handler: &mut H) {
-        match why {
-            Closed::Finished => self.counters.finished += 1,
-            Closed::Reset => self.counters.reset += 1,
-            Closed::Evicted => self.counters.evicted += 1,
-            Closed::Idle => self.counters.idle += 1,
-            Closed::Replaced => self.counters.replaced += 1,
-            Closed::EndOfCapture => (),
-        }
-        open.close(why, now, &mut self.counters, handler);
-    }
-
-    /// An entry held `before`, and holds `after`.
-    fn account(&mut self, at: Index, before: usize, after: usize) {
-        if before != after {
-            self.held = self.held - before + after;
-            self.table.hold(at, after > 0);
-        }
-    }
-
-    /// Makes room where too much is held in all.
-    fn bound<H: Handler<Connection = C>>(&mut self, now: Duration, handler: &mut H) {
-        while self.held > self.limits.bytes
-            && let Some(at) = self.table.longest_holding()
-        {
-            self.counters.released += 1;
-            let Some(state) = self.table.get(at) else { return };
-            let before = state.held();
-            let State::Open(open) = state else {
-                self.forget(at, Closed::Evicted, now, handler);
-                continue;
-            };
-            let next = open.release(now, &mut self.counters, handler);
-            self.account(at, before, 0);
-            if let Next::Close(why) = next {
-                self.close(at, why, now, handler);
-            }
-        }
     }
 }
 

@@ -12,8 +12,16 @@ pub trait Offer {
     type Writer: Write;
 
     /// An exchange begins: with the bytes of the request's head (its empty line included), the client, the server, and the time of the
-    /// head's first byte since the Unix epoch. None where nobody wants it.
-    fn begin(&mut self, head: Bytes, client: SocketAddr, server: SocketAddr, at: Duration) -> Option<Self::Writer>;
+    /// head's first byte since the Unix epoch. `ambiguous`: the server may have seen the request begin or end elsewhere (RFC 9112 §11.2);
+    /// it is read as the RFC says, and what is told may not be what the server got. None where nobody wants it.
+    fn begin(
+        &mut self,
+        head: Bytes,
+        client: SocketAddr,
+        server: SocketAddr,
+        at: Duration,
+        ambiguous: bool,
+    ) -> Option<Self::Writer>;
 
     /// A response whose request was never seen, once its head is read.
     fn orphan(&mut self, orphan: Orphan);
@@ -35,11 +43,8 @@ pub struct Orphan {
 /// Writes one exchange as the wire shows it. Times are of the packets, since the Unix epoch. The calls are those of
 /// [`mirror::source::ExchangeWriter`]; dropped without a word it is an abort.
 pub trait Write {
-    /// The framing of the request, or of the response (`false`), is one that others may read otherwise (RFC 9112 §11.2): it is read as the
-    /// RFC says, and what is told may not be what the server saw. Told before any byte of that body.
-    fn ambiguous(&mut self, request: bool) {
-        let _ = request;
-    }
+    /// Others may see a message end elsewhere: the response, by its head, or either one, by the chunks of its body.
+    fn ambiguous(&mut self);
     /// More of the request's body, transfer coding removed.
     fn data(&mut self, bytes: Bytes, at: Duration);
     /// Bytes of the request's body that the capture lost, in a body of known length. The request is not whole any more, though its end

@@ -40,9 +40,13 @@ pub(crate) struct Shared {
     pub(crate) origin: Origin,
     pub(crate) started: SystemTime,
     pub(crate) request_head: Bytes,
+    /// The application may have made another request of it.
+    pub(crate) ambiguous: bool,
     pub(crate) upstream: OnceLock<SocketAddr>,
     pub(crate) request_end: OnceLock<Duration>,
     pub(crate) response: OnceLock<(Duration, Bytes)>,
+    /// Somebody may have seen the request or the response end elsewhere, as showed later.
+    pub(crate) ended_ambiguously: OnceLock<()>,
     pub(crate) ended: OnceLock<(Duration, Option<Abort>)>,
     pub(crate) sinks: Arc<[SinkSlot]>,
     pub(crate) answers: Answers,
@@ -73,9 +77,11 @@ struct SeenResponse {
 }
 
 impl Exchange {
-    /// Parses the head; only now, on the engine's thread.
+    /// Parses the head; only now, on the engine's thread. An odd one is taken too: what a passive source saw is recorded as it was sent.
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Exchange, HeadError> {
-        let request = Arc::new(RequestHead::parse(&shared.request_head)?);
+        let wire = &shared.request_head;
+        let request = RequestHead::parse(wire).or_else(|error| RequestHead::parse_lenient(wire).ok_or(error))?;
+        let request = Arc::new(request);
         Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None, kept_from: Vec::new() })
     }
 
@@ -162,11 +168,26 @@ impl Exchange {
         self.response_body.take()
     }
 
+    /// Whether the application may have made another request of what the source saw (RFC 9112 §11.2): sent to a target, it could be one
+    /// that the application never got.
+    pub fn is_ambiguous(&self) -> bool {
+        self.shared.ambiguous || self.request.odd
+    }
+
+    /// Whether its source says that others may see the request, or the response, end elsewhere.
+    pub fn is_framed_ambiguously(&self) -> bool {
+        self.shared.ambiguous || self.shared.ended_ambiguously.get().is_some()
+    }
+
     /// The response's head and when it was seen, since the start; none before it was, or without a response.
     pub fn response(&self) -> Option<(Duration, Result<ResponseHead, HeadError>)> {
         let (at, wire) = self.shared.response.get()?;
-        let head = ResponseHead::parse(wire).and_then(|head| head.ok_or(HeadError::Incomplete));
-        Some((*at, head.map(|(head, _)| head)))
+        let head = match ResponseHead::parse(wire) {
+            Ok(Some((head, _))) => Ok(head),
+            Ok(None) => Err(HeadError::Incomplete),
+            Err(error) => ResponseHead::parse_lenient(wire).ok_or(error),
+        };
+        Some((*at, head))
     }
 
     /// When the request's last byte was seen, since the start.

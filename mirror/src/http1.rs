@@ -6,7 +6,8 @@
 mod body;
 mod framing;
 mod head;
+mod lenient;
 
 pub use body::{BodyDecoder, BodyError, Piece, Span};
-pub use framing::{Framing, FramingError, is_ambiguous, request_framing, response_framing};
+pub use framing::{Framing, FramingError, request_framing, response_framing};
 pub use head::{HeadError, Header, Headers, MAX_HEADERS, RequestHead, ResponseHead, head_length};

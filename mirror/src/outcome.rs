@@ -42,8 +42,10 @@ reasons! {
         Aborted = "aborted",
         /// The capture lost bytes of the request.
         Incomplete = "incomplete",
-        /// The head cannot be read.
+        /// The head cannot be read, or the body is not as long as it says.
         Malformed = "malformed",
+        /// The application may have made another request of the same bytes.
+        Ambiguous = "ambiguous",
         /// The disk did not keep up.
         DiskSlow = "disk_slow",
         /// The program ended first.

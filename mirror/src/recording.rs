@@ -27,7 +27,9 @@ pub struct Record {
     pub request: RecordedRequest,
     /// The response; none where there was none.
     pub response: Option<RecordedResponse>,
-    /// Why the exchange did not come to its end, e.g. `downstream`, or is not to be trusted (`ambiguous framing`); none where it did and is.
+    /// Why the exchange did not come to its end, e.g. `downstream`, or is not to be trusted: `ambiguous framing` (others may see the request
+    /// or the response end elsewhere), `malformed head` (one of them breaks RFC 9112's syntax), `unreadable response`. None where it did and
+    /// is.
     pub aborted: Option<String>,
     /// When the request's last byte was seen, since `started`.
     pub request_end: Option<Duration>,

@@ -73,6 +73,18 @@ pub(crate) struct Copy {
     pub(crate) response_end: Option<ResponseEnd>,
 }
 
+/// What a source knows of an exchange that it did not carry but saw pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// The application's address, where it is known.
+    pub server: Option<SocketAddr>,
+    /// When the request's first byte passed, since the Unix epoch.
+    pub at: Duration,
+    /// The application may have seen the request begin or end elsewhere (RFC 9112 §11.2). It is recorded and marked, and no target gets
+    /// it. Told now, because a target may get the head before anything else is told.
+    pub ambiguous: bool,
+}
+
 impl Tap {
     pub(crate) fn new(
         arrivals: UnboundedSender<Arrival>,
@@ -119,28 +131,29 @@ impl Tap {
     /// Offers an exchange by its request's head: the bytes of a whole HTTP/1 head, its empty line included. None where no sink
     /// is to have it, or it cannot be taken now, which is counted.
     pub fn begin(&self, head: Bytes, origin: Origin) -> Option<ExchangeWriter> {
-        self.offer(head, origin, || (SystemTime::now(), Clock::Ours(Instant::now())))
+        // A source in the path made one request of it, and that is what the application got.
+        self.offer(head, origin, false, || (SystemTime::now(), Clock::Ours(Instant::now())))
     }
 
-    /// The same for a source that knows when its bytes passed: `at`, since the Unix epoch, is when the head's first did, and
-    /// [`ExchangeWriter::at`] tells it of what follows.
-    pub fn begin_at(
-        &self,
-        head: Bytes,
-        origin: Origin,
-        server: Option<SocketAddr>,
-        at: Duration,
-    ) -> Option<ExchangeWriter> {
+    /// The same for a source that only saw it pass. Of what follows, [`ExchangeWriter::at`] tells the times.
+    pub fn begin_passed(&self, head: Bytes, origin: Origin, passed: Passed) -> Option<ExchangeWriter> {
+        let Passed { server, at, ambiguous } = passed;
         // A stamp beyond what the system's time holds is nonsense of a damaged file.
         let started = UNIX_EPOCH.checked_add(at).unwrap_or(UNIX_EPOCH);
-        let writer = self.offer(head, origin, || (started, Clock::Told { began: at, now: at }))?;
+        let writer = self.offer(head, origin, ambiguous, || (started, Clock::Told { began: at, now: at }))?;
         if let Some(server) = server {
             writer.upstream(server);
         }
         Some(writer)
     }
 
-    fn offer(&self, head: Bytes, origin: Origin, now: impl FnOnce() -> (SystemTime, Clock)) -> Option<ExchangeWriter> {
+    fn offer(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        ambiguous: bool,
+        now: impl FnOnce() -> (SystemTime, Clock),
+    ) -> Option<ExchangeWriter> {
         let tap = &*self.inner;
         let id = ExchangeId(u128::from(tap.instance) << 64 | u128::from(tap.sequence.fetch_add(1, Relaxed)));
         self.metrics.seen.inc();
@@ -162,9 +175,11 @@ impl Tap {
             origin,
             started,
             request_head: head,
+            ambiguous,
             upstream: Default::default(),
             request_end: Default::default(),
             response: Default::default(),
+            ended_ambiguously: Default::default(),
             ended: Default::default(),
             sinks: tap.sinks.clone(),
             answers: if tap.keeps_answers { Answers::new(tap.sinks.len()) } else { Answers::default() },
@@ -247,7 +262,7 @@ impl ExchangeWriter {
         let _ = self.shared.upstream.set(address);
     }
 
-    /// When what is told next passed, since the Unix epoch. Only for exchanges begun by [`Tap::begin_at`].
+    /// When what is told next passed, since the Unix epoch. Only for exchanges begun by [`Tap::begin_passed`].
     pub fn at(&mut self, time: Duration) {
         if let Clock::Told { now, .. } = &mut self.clock {
             *now = time;
@@ -289,6 +304,12 @@ impl ExchangeWriter {
             Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), charge.hold(head)))),
             None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
         }
+    }
+
+    /// Others may see the request or the response end elsewhere, which shows only now: it is recorded and marked. Targets may have the request
+    /// by now; what they get of it ends in one place only.
+    pub fn ambiguous(&self) {
+        let _ = self.shared.ended_ambiguously.set(());
     }
 
     /// More of the response's body, transfer coding removed.

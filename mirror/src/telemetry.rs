@@ -132,7 +132,7 @@ impl Telemetry {
             ),
             server_duration: histogram(
                 "http_server_request_duration_seconds",
-                "Time from a request's head to the end of its response, by the proxy's clock.",
+                "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
             observers: Mutex::new(Vec::new()),
@@ -173,7 +173,9 @@ impl Telemetry {
         Self::durations(&self.client_duration, sink)
     }
 
-    /// How long the application takes, as a source sees it.
+    /// How long the application takes, as a source sees it. OpenTelemetry has the server itself measure this; the proxy and the listener do it
+    /// where they stand, on the network's side, which is what `source` is for. An upgrade's tunnel is part of it for the proxy, whose exchange it
+    /// is; the listener has seen the end of the exchange with the 101. A saved capture counts the durations of its own day.
     pub fn server_durations(&self, source: &str) -> Durations {
         Self::durations(&self.server_duration, source)
     }

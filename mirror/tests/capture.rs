@@ -13,7 +13,7 @@ use mirror::outcome::{Abort, DropReason};
 use mirror::pressure::Patience;
 use mirror::recording::Record;
 use mirror::recording::avro::Reader;
-use mirror::source::{ExchangeWriter, Tap};
+use mirror::source::{ExchangeWriter, Passed, Tap};
 use mirror::telemetry::Telemetry;
 
 const SERVER: &str = "10.0.0.5:80";
@@ -26,8 +26,13 @@ fn at(millis: u64) -> Duration {
 }
 
 fn begin(tap: &Tap, head: &str) -> Option<ExchangeWriter> {
+    begin_passed(tap, head, false)
+}
+
+fn begin_passed(tap: &Tap, head: &str, ambiguous: bool) -> Option<ExchangeWriter> {
     let origin = Origin { source: "capture", client: None };
-    tap.begin_at(Bytes::from(head.replace('\n', "\r\n")), origin, Some(SERVER.parse().unwrap()), at(0))
+    let passed = Passed { server: Some(SERVER.parse().unwrap()), at: at(0), ambiguous };
+    tap.begin_passed(Bytes::from(head.replace('\n', "\r\n")), origin, passed)
 }
 
 fn records(path: &Path) -> Vec<Record> {
@@ -94,16 +99,13 @@ fn times_are_the_packets_and_what_was_lost_is_told() {
     cut.at(BEGAN - Duration::from_secs(1));
     cut.abort(Abort::Capture);
 
-    let odd = "GET /odd HTTP/1.1\nHost: a\nContent-Length: 5\nTransfer-Encoding: chunked\n\n";
-    begin(&tap, odd).unwrap().finish(None);
-
     let sinks = engine.sinks();
     drop(tap);
     assert!(engine.drain(Duration::from_secs(10)));
     let dropped: Vec<(&str, u64)> =
         sinks[0].metrics.dropped.counts().map(|(i, n)| (DropReason::ALL[i].label(), n)).collect();
     assert_eq!(dropped, [("aborted", 1), ("incomplete", 1)]);
-    assert_eq!(sinks[0].metrics.delivered.get(), 2);
+    assert_eq!(sinks[0].metrics.delivered.get(), 1);
 
     let records = records(&path);
     let of = |target: &str| records.iter().find(|record| record.request.target == target.as_bytes()).unwrap();
@@ -124,7 +126,49 @@ fn times_are_the_packets_and_what_was_lost_is_told() {
     let cut = of("/cut");
     assert_eq!(cut.request.message.truncated.as_deref(), Some("capture"));
     assert_eq!((cut.aborted.as_deref(), cut.end), (Some("capture"), millis(0)));
-    assert_eq!(of("/odd").aborted.as_deref(), Some("ambiguous framing"));
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_recorded_and_reaches_no_target() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.avro");
+    let config =
+        Config { shadow: vec![shadow(Duration::ZERO)], record: Some(RecordConfig::new(&path)), ..Config::default() };
+    let engine = Engine::start(&config, "capture", &Telemetry::new()).unwrap();
+    let tap = engine.tap();
+
+    begin(&tap, "GET /in-order HTTP/1.1\nHost: a\n\n").unwrap().finish(None);
+    begin_passed(&tap, "GET /said HTTP/1.1\nHost: a\n\n", true).unwrap().finish(None);
+    begin(&tap, "GET /folded HTTP/1.1\nHost: a\nX: b\n\tc\nX : d\n\n").unwrap().finish(None);
+    let mut answered = begin(&tap, "GET /answer HTTP/1.1\nHost: a\n\n").unwrap();
+    answered.respond(Bytes::from_static(b"HTTP/1.1 200 OK\r\nno colon\r\nA: b\r\n\r\n"));
+    answered.finish(None);
+    let mut answered = begin(&tap, "GET /answer-said HTTP/1.1\nHost: a\n\n").unwrap();
+    answered.respond(Bytes::from_static(OK));
+    answered.ambiguous();
+    answered.finish(None);
+    begin(&tap, "no head at all\n\n").unwrap().finish(None);
+
+    let sinks = engine.sinks();
+    drop(tap);
+    assert!(engine.drain(Duration::from_secs(10)));
+    let dropped = |sink: usize| -> Vec<(&str, u64)> {
+        sinks[sink].metrics.dropped.counts().map(|(i, n)| (DropReason::ALL[i].label(), n)).collect()
+    };
+    assert_eq!((sinks[0].metrics.delivered.get(), dropped(0)), (3, vec![("malformed", 1), ("ambiguous", 2)]));
+    assert_eq!((sinks[1].metrics.delivered.get(), dropped(1)), (5, vec![("malformed", 1)]));
+
+    let records = records(&path);
+    let of = |target: &str| records.iter().find(|record| record.request.target == target.as_bytes()).unwrap();
+    let mark = |target: &str| of(target).aborted.as_deref();
+    assert_eq!([mark("/in-order"), mark("/said")], [None, Some("ambiguous framing")]);
+    assert_eq!([mark("/folded"), mark("/answer")], [Some("malformed head"); 2]);
+    assert_eq!(mark("/answer-said"), Some("ambiguous framing"));
+    let lines = |name: &'static str, value: &'static str| (Bytes::from(name), Bytes::from(value));
+    assert_eq!(of("/folded").request.message.headers, [lines("Host", "a"), lines("X", "b c"), lines("X ", "d")]);
+    let response = of("/answer").response.as_ref().unwrap();
+    assert_eq!((response.status, &response.message.headers[0]), (200, &lines("", "no colon")));
 }
 
 #[test]

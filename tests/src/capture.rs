@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::recording::Fastavro;
+use crate::{Summary, Value, run_to_end};
+
 /// Whether packets may be taken from an interface here; where not, the test says that it is skipped.
 pub fn is_permitted() -> bool {
     // SAFETY: system calls that give a descriptor and close it again.
@@ -127,6 +130,28 @@ impl Talk {
         let length = data.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
         self.next[from] = self.next[from].wrapping_add(length);
     }
+}
+
+/// Records a capture into `out.avro`, without any privilege needed; gives the exit code, the sums and what was said.
+///
+/// # Panics
+/// When the sums are none, or are not exact.
+#[track_caller]
+pub fn read(folder: &Path, capture: &str, more: &[&str]) -> (Option<i32>, Summary, String) {
+    let arguments = [&["--capture", capture, "--record=out.avro", "--admin=off"], more].concat();
+    let output = run_to_end(folder, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary = Summary::parse(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|| panic!("no sums: {said}"));
+    summary.assert_exact();
+    (output.status.code(), summary, said)
+}
+
+/// The recording that [`read`] made, in order of time.
+#[track_caller]
+pub fn records(fastavro: &Fastavro, folder: &Path) -> Vec<Value> {
+    let mut records = fastavro.read(&folder.join("out.avro"));
+    records.sort_by_key(|record| record["start"].as_u64());
+    records
 }
 
 /// Compresses a file with gzip; none where there is no gzip, which is said.

@@ -78,9 +78,19 @@ fn every_queue_bound_and_loss_is_a_metric_from_the_start() {
         ] {
             has(&format!("mirror_sink_{name}"), &[sink]);
         }
-        for reason in
-            ["memory", "share", "lag", "queue_full", "backoff", "aborted", "malformed", "disk_slow", "shutdown"]
-        {
+        for reason in [
+            "memory",
+            "share",
+            "lag",
+            "queue_full",
+            "backoff",
+            "aborted",
+            "incomplete",
+            "malformed",
+            "ambiguous",
+            "disk_slow",
+            "shutdown",
+        ] {
             has("mirror_sink_dropped_total", &[sink, &format!("reason=\"{reason}\"")]);
         }
         for reason in ["resolve", "connect", "connect_timeout", "timeout", "reset", "protocol", "disk_full", "disk"] {

@@ -14,6 +14,7 @@ fn the_metrics_pass_promtool() {
     let metrics = listener.mirror.wait_settled(1);
     for (name, label) in [
         ("mirror_source_exchanges_total", "source=\"capture\""),
+        ("http_server_request_duration_seconds_count", "source=\"capture\""),
         ("mirror_capture_packets_total", "kind=\"segment\""),
         ("mirror_capture_connections_total", "event=\"opened\""),
         ("mirror_capture_received_packets_total", "interface=\"lo\""),

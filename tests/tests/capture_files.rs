@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use mirror_tests::capture::{Pcap, Talk, gzip, is_permitted};
+use mirror_tests::capture::{Pcap, Talk, gzip, is_permitted, read, records};
 use mirror_tests::recording::Fastavro;
-use mirror_tests::{Server, Summary, Value, json, refusal, run_to_end, upload};
+use mirror_tests::{Server, Value, json, refusal, run_to_end, upload};
 
 const GET: &str = "GET /page HTTP/1.1\r\nHost: app\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -25,25 +25,6 @@ fn two() -> Pcap {
     long.server(&mut pcap, OK);
     long.close(&mut pcap);
     pcap
-}
-
-/// Records a capture into `out.avro`, without any privilege needed; gives the exit code, the sums and what was said.
-#[track_caller]
-fn read(folder: &Path, capture: &str, more: &[&str]) -> (Option<i32>, Summary, String) {
-    let arguments = [&["--capture", capture, "--record=out.avro", "--admin=off"], more].concat();
-    let output = run_to_end(folder, &arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let summary = Summary::parse(&String::from_utf8_lossy(&output.stdout)).unwrap_or_else(|| panic!("no sums: {said}"));
-    summary.assert_exact();
-    (output.status.code(), summary, said)
-}
-
-/// The recording in order of time.
-#[track_caller]
-fn records(fastavro: &Fastavro, folder: &Path) -> Vec<Value> {
-    let mut records = fastavro.read(&folder.join("out.avro"));
-    records.sort_by_key(|record| record["start"].as_u64());
-    records
 }
 
 #[track_caller]

@@ -1,7 +1,8 @@
 //! Where a message that passes by ends: RFC 9112 §6.3, with an opinion on heads that two readers could read differently.
 //!
 //! The shadow sink refuses such heads, so that nothing is smuggled past it. A bystander has to go on: it follows the reading that the
-//! RFC gives and marks the exchange; where there is none it gives the message up.
+//! RFC gives and marks the exchange; where there is none it gives the message up. Only here it is told what is ambiguous, and all that
+//! comes after goes by that.
 
 use mirror::http1::Framing;
 
@@ -49,7 +50,8 @@ pub(super) fn of_request(lines: &[u8], minor: u8) -> Result<Reading, Unreadable>
 
 /// The framing of a response's body to a request of this method; `lines` is its head without the status line.
 pub(super) fn of_response(lines: &[u8], minor: u8, status: u16, method: Method) -> Result<Reading, Unreadable> {
-    if method == Method::Head || matches!(status, 100..=199 | 204 | 304) {
+    let tunnel = method == Method::Connect && matches!(status, 200..=299);
+    if method == Method::Head || tunnel || matches!(status, 100..=199 | 204 | 304) {
         return Ok(Reading { framing: Framing::None, ambiguous: false });
     }
     let said = listen(lines);
@@ -106,12 +108,21 @@ fn listen(lines: &[u8]) -> Said {
                 }
                 said.odd |= field.value.split(|&b| b == b',').any(|member| member.trim_ascii().is_empty());
             }
-            _ => continue,
+            _ => {
+                said.odd |= field.hides(b"content-length".len(), is_about_framing);
+                continue;
+            }
         }
         said.odd |= field.folded;
         said.spaced |= field.spaced;
     }
     said
+}
+
+/// Whether a header that frames is named in what others may read as a line of its own.
+fn is_about_framing(bytes: &[u8]) -> bool {
+    let names = |name: &[u8]| bytes.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
+    names(b"content-length") || names(b"transfer-encoding")
 }
 
 /// `1*DIGIT`, in 64 bits.
@@ -156,6 +167,15 @@ mod tests {
             ("Transfer-Encoding: identity\r\nContent-Length: 3\r\n", 1, doubtful(Framing::Length(3))),
             ("Transfer-Encoding: chunked, identity\r\n", 1, Err(Unreadable)),
             ("Transfer-Encoding: xchunked\r\n", 1, Err(Unreadable)),
+            ("X: a\r\n b\r\n", 1, sure(Framing::None)),
+            ("X: a\r\n Transfer-Encoding: chunked\r\n", 1, doubtful(Framing::None)),
+            ("X: a\rCONTENT-LENGTH: 5\r\n", 1, doubtful(Framing::None)),
+            ("X: a\0Content-Length: 5\r\n", 1, doubtful(Framing::None)),
+            ("Transfer-Encoding chunked\r\nContent-Length: 5\r\n", 1, doubtful(Framing::Length(5))),
+            ("Transfer-Encoding\x0b: chunked\r\n", 1, doubtful(Framing::None)),
+            ("Access-Control-Expose-Headers: Content-Length\r\n", 1, sure(Framing::None)),
+            ("X-Content-Length: 5\r\nno colon\r\n", 1, sure(Framing::None)),
+            (" Transfer-Encoding: chunked\r\n", 1, Err(Unreadable)),
         ] {
             assert_eq!(of_request(lines.as_bytes(), minor), reading, "{lines:?}");
         }
@@ -169,6 +189,7 @@ mod tests {
             ("Content-Length: 7\r\n", 200, other, sure(Framing::Length(7))),
             ("Content-Length: 7\r\n", 200, Method::Head, sure(Framing::None)),
             ("Content-Length: 7\r\n", 304, other, sure(Framing::None)),
+            ("Content-Length: 7, 7\r\n", 200, Method::Connect, sure(Framing::None)),
             ("Transfer-Encoding: gzip\r\n", 200, other, sure(Framing::Close)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", 200, other, doubtful(Framing::Chunked)),
             ("Content-Length: x\r\n", 200, other, Err(Unreadable)),

@@ -122,9 +122,21 @@ pub(super) fn is_usual_method(input: &[u8]) -> bool {
     input.iter().take_while(|&&b| b != b' ').all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
 }
 
-/// `tchar`, RFC 9110 §5.6.2.
+/// `tchar`, RFC 9110 §5.6.2. A table, since each byte of each name is asked for.
 pub(super) fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+    const TOKEN: [bool; 256] = {
+        let (mut table, mut b, mut other) = ([false; 256], 0, b"!#$%&'*+-.^_`|~".as_slice());
+        while b < 256 {
+            table[b] = (b as u8).is_ascii_alphanumeric();
+            b += 1;
+        }
+        while let [first, rest @ ..] = other {
+            table[*first as usize] = true;
+            other = rest;
+        }
+        table
+    };
+    TOKEN[usize::from(b)]
 }
 
 /// How many bytes of empty lines are at the front (RFC 9112 §2.2: robust servers skip them, and some responses' bodies are two bytes
@@ -165,9 +177,9 @@ pub(super) fn is_plausible(lines: &[u8]) -> bool {
     })
 }
 
-/// One header line of interest: its name's place, and its value, folds included.
+/// One header line, folds included.
 pub(super) struct Field<'a> {
-    /// As sent, without white space around it.
+    /// As sent, without white space around it; empty where the line has no colon, and is all value.
     pub(super) name: &'a [u8],
     /// As sent, with CR, LF and white space of folds in it.
     pub(super) value: &'a [u8],
@@ -177,27 +189,34 @@ pub(super) struct Field<'a> {
     pub(super) folded: bool,
 }
 
-/// The header lines that have a colon, folds joined to their lines. `lines` is a head without its start line.
+impl Field<'_> {
+    /// Whether others may read this line as another, or as several, and then find in it what is looked for, which is longer than `length`
+    /// (most names and values are not): behind a fold, CR or NUL, where there is no colon, or in a name that is no token.
+    pub(super) fn hides(&self, length: usize, what: impl Fn(&[u8]) -> bool) -> bool {
+        let several = || self.folded || self.name.is_empty() || memchr::memchr2(b'\r', 0, self.value).is_some();
+        let token = || self.name.iter().all(|&b| is_token(b));
+        self.value.len() > length && several() && what(self.value)
+            || self.name.len() > length && !token() && what(self.name)
+    }
+}
+
+/// The header lines, folds joined to their lines. `lines` is a head without its start line.
 pub(super) fn fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        loop {
-            let first = line_at(lines, at)?;
-            let mut end = first.end;
-            while let Some(fold) = line_at(lines, end).filter(|l| matches!(lines[l.start], b' ' | b'\t')) {
-                end = fold.end;
-            }
-            at = end;
-            let line = &lines[first.start..end];
-            let Some(colon) = memchr::memchr(b':', &lines[first.clone()]) else { continue };
-            let name = line[..colon].trim_ascii();
-            return Some(Field {
-                name,
-                value: line[colon + 1..].trim_ascii(),
-                spaced: name.len() != colon,
-                folded: end != first.end,
-            });
+        let first = line_at(lines, at)?;
+        let mut end = first.end;
+        while let Some(fold) = line_at(lines, end).filter(|l| matches!(lines[l.start], b' ' | b'\t')) {
+            end = fold.end;
         }
+        at = end;
+        let line = &lines[first.start..end];
+        let (name, value) = match memchr::memchr(b':', &lines[first.clone()]) {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (&line[..0], line),
+        };
+        let spaced = name.len() != name.trim_ascii().len();
+        Some(Field { name: name.trim_ascii(), value: value.trim_ascii(), spaced, folded: end != first.end })
     })
 }
 
@@ -261,8 +280,13 @@ mod tests {
         let found: Vec<_> = fields(b"A: b\r\nno colon\r\nTe : x\r\n\ty\r\n\xff:\n\r\n")
             .map(|f| (f.name, f.value, f.spaced, f.folded))
             .collect();
-        let expected: [(&[u8], &[u8], bool, bool); 3] =
-            [(b"A", b"b", false, false), (b"Te", b"x\r\n\ty", true, true), (b"\xff", b"", false, false)];
+        let expected: [(&[u8], &[u8], bool, bool); 5] = [
+            (b"A", b"b", false, false),
+            (b"", b"no colon", false, false),
+            (b"Te", b"x\r\n\ty", true, true),
+            (b"\xff", b"", false, false),
+            (b"", b"", false, false),
+        ];
         assert_eq!(found, expected);
     }
 }

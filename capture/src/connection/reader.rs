@@ -23,6 +23,10 @@ pub(super) struct Reader {
     began: Option<Moment>,
     /// Whether a message was ever read.
     spoke: bool,
+    /// All was read from the start on, message by message: where it cannot be read on, it is not for what was missed.
+    sure: bool,
+    /// The last body's chunks were such that others may see it end elsewhere.
+    ended_ambiguously: bool,
     /// What is read after the message that is being read is a tunnel's.
     opaque_next: bool,
 }
@@ -50,6 +54,8 @@ pub(super) enum Loss {
     Gap,
     /// A head was whole, and says nothing of where its message ends.
     Framing,
+    /// A chunked body is broken.
+    Coding,
     /// The bytes are no message, or none any more.
     Nonsense,
 }
@@ -105,7 +111,15 @@ pub(super) struct Missed {
 impl Reader {
     pub(super) fn new(from_client: bool, midstream: bool) -> Self {
         let state = if midstream { State::Lost { line_start: true, gap: true } } else { State::Head { seen: 0 } };
-        Reader { from_client, state, began: None, spoke: false, opaque_next: false }
+        Reader {
+            from_client,
+            state,
+            began: None,
+            spoke: false,
+            sure: !midstream,
+            ended_ambiguously: false,
+            opaque_next: false,
+        }
     }
 
     /// The next step, and how many bytes it takes. `segment`: where in the input the newest segment starts.
@@ -116,6 +130,7 @@ impl Reader {
                 Ok((taken, None)) => (taken, Step::More),
                 Ok((taken, Some(Span::Data(n)))) => (taken, Step::Data(n)),
                 Ok((taken, Some(Span::End(n)))) => {
+                    self.ended_ambiguously = decoder.has_bare_lf();
                     self.state = if self.opaque_next { State::Opaque } else { State::Head { seen: 0 } };
                     (taken, Step::End(n))
                 }
@@ -249,8 +264,10 @@ impl Reader {
             State::Ended => State::Ended,
             State::Body(_) if self.opaque_next => State::Opaque,
             State::Held { .. } => State::Held { torn: true },
-            _ => State::Lost { line_start: how != Loss::Nonsense, gap: how == Loss::Gap },
+            _ if self.from_client && self.sure && matches!(how, Loss::Framing | Loss::Coding) => State::Opaque,
+            _ => State::Lost { line_start: matches!(how, Loss::Gap | Loss::Framing), gap: how == Loss::Gap },
         };
+        self.sure = false;
     }
 
     /// Waits for the answer to CONNECT.
@@ -292,6 +309,11 @@ impl Reader {
             State::Body(mut decoder) => decoder.finish().is_ok(),
             _ => false,
         }
+    }
+
+    /// Whether others may see the message that has ended last end elsewhere.
+    pub(super) fn ended_ambiguously(&self) -> bool {
+        self.ended_ambiguously
     }
 
     /// Whether a CONNECT waits for its answer.

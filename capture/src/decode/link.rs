@@ -152,28 +152,51 @@ pub(super) fn pppoe(cursor: &mut Cursor<'_>) -> Read {
 /// Linux's `any` device: packet type, ARP hardware type, address, protocol.
 pub(super) fn linux_sll(cursor: &mut Cursor<'_>) -> Read {
     let header = cursor.take::<16>()?;
-    Ok(linux_protocol(u16::from_be_bytes([header[2], header[3]]), u16::from_be_bytes([header[14], header[15]])))
+    linux_protocol(cursor, u16::from_be_bytes([header[2], header[3]]), u16::from_be_bytes([header[14], header[15]]))
 }
 
 /// The same with the interface's number: protocol, interface, ARP hardware type, packet type, address.
 pub(super) fn linux_sll2(cursor: &mut Cursor<'_>) -> Read {
     let header = cursor.take::<20>()?;
-    Ok(linux_protocol(u16::from_be_bytes([header[8], header[9]]), u16::from_be_bytes([header[0], header[1]])))
+    linux_protocol(cursor, u16::from_be_bytes([header[8], header[9]]), u16::from_be_bytes([header[0], header[1]]))
 }
 
 /// What a protocol of Linux's cooked headers stands for: an EtherType, or one of Linux's own small numbers.
-fn linux_protocol(hardware: u16, protocol: u16) -> Layer {
+fn linux_protocol(cursor: &mut Cursor<'_>, hardware: u16, protocol: u16) -> Read {
     /// `ARPHRD_` numbers whose protocols are none, or whose own header comes next.
     const NETLINK: u16 = 824;
     const RADIOTAP: u16 = 803;
     const ETH_P_802_2: u16 = 4;
-    match (hardware, protocol) {
+    Ok(match (hardware, protocol) {
         (NETLINK, _) => Layer::Other,
         (RADIOTAP, _) => Layer::Radiotap,
         (_, ETH_P_802_2) => Layer::Llc,
         (_, protocol) if protocol < ether_type::LEAST => Layer::Other,
-        (_, protocol) => Layer::Typed(protocol),
-    }
+        (_, protocol) => {
+            while begins_with_tag(cursor, protocol) {
+                cursor.skip(4)?;
+            }
+            Layer::Typed(protocol)
+        }
+    })
+}
+
+/// Whether a tag stands before what the protocol says. Of tagged packets Linux takes the outermost tag off; newer kernels (2024) tell the
+/// protocol behind all tags and leave the inner ones where they are. Such a tag is told from an IP header by its second half, the type of what
+/// follows it, which does follow; where IPv4 has its length or IPv6 its flow label by chance, the length on the wire tells.
+fn begins_with_tag(cursor: &Cursor<'_>, protocol: u16) -> bool {
+    let Some(&[first, _, a, b, c, d]) = cursor.data().first_chunk() else { return false };
+    let (second, third) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    let (version, length) = match protocol {
+        ether_type::IPV4 => (4, usize::from(second)),
+        ether_type::IPV6 => (6, usize::from(third) + 40),
+        _ => return false,
+    };
+    let follows = match second {
+        ether_type::VLAN | ether_type::PROVIDER_BRIDGING => true,
+        second => second == protocol && c >> 4 == version,
+    };
+    follows && (first >> 4 != version || length != cursor.wire())
 }
 
 /// What Linux's netfilter logs: attributes, of which one is the packet from its IP header on. Their lengths and types are in the order of

@@ -1,6 +1,6 @@
 //! One packet in each link layer, and what can be wrong with it.
 
-use super::build::{ETHERNET, RAW, TCP4, TCP6, decode, ethernet, tcp4, tcp6};
+use super::build::{ETHERNET, RAW, TCP4, TCP6, decode, ethernet, tcp4, tcp4_with, tcp6};
 use super::{Decoder, LinkType, link};
 
 /// LLC with SNAP.
@@ -156,6 +156,26 @@ fn linux_cooked() {
         assert_eq!(cooked(824, 0x0800, &tcp4()), "other");
         assert_eq!(cooked(1, 1, &tcp4()), "other");
     }
+}
+
+/// What Linux makes of two tags or more on `any`: the outermost is gone, and the protocol is that behind the others.
+#[test]
+fn linux_cooked_with_inner_tags() {
+    let cooked = |protocol: u16, rest: &[u8]| decode(276, &[&protocol.to_be_bytes()[..], &[0; 18], rest].concat());
+    // Priorities and numbers that look like the beginning of IPv4 or IPv6 are among them.
+    for tag in [[0x00, 7], [0x45, 0x00], [0x4f, 0xff], [0x60, 0x00], [0xff, 0xff]] {
+        for (protocol, packet, said) in [(0x0800u16, tcp4(), TCP4), (0x86DD, tcp6(), TCP6)] {
+            let tagged = [&tag[..], &protocol.to_be_bytes(), &packet].concat();
+            assert_eq!(cooked(protocol, &tagged), said, "{tag:02x?}");
+            for outer in [[0x81, 0x00], [0x88, 0xA8]] {
+                assert_eq!(cooked(protocol, &[&tag[..], &outer, &tagged].concat()), said, "{tag:02x?}");
+            }
+        }
+    }
+    // A packet whose length is an EtherType, with a number that begins with a 4.
+    let mut long = tcp4_with(&[b'a'; 0x0800 - 40]);
+    long[4] = 0x45;
+    assert_eq!(cooked(0x0800, &long), TCP4.replace("'GET /'", "2008 bytes"));
 }
 
 #[test]

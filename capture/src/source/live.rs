@@ -32,8 +32,7 @@ const RETRY_LAST: Duration = Duration::from_secs(8);
 /// How to listen on an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveOptions {
-    /// Its name, or `any`, which is all of them without promiscuity. Doubly tagged packets (QinQ) are seen by the interface's own name
-    /// only.
+    /// Its name, or `any`, which is all of them without promiscuity.
     pub interface: String,
     /// The TCP ports, of either end. None is all.
     pub ports: Vec<u16>,

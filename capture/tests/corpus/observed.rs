@@ -104,7 +104,7 @@ impl Writer {
 impl Offer for Observer {
     type Writer = Writer;
 
-    fn begin(&mut self, head: Bytes, client: SocketAddr, server: SocketAddr, at: Duration) -> Option<Writer> {
+    fn begin(&mut self, head: Bytes, client: SocketAddr, server: SocketAddr, at: Duration, _: bool) -> Option<Writer> {
         let mut observed = self.0.lock().unwrap();
         observed.requests.push(Told::new(&head, client, server, at));
         Some(Writer { observed: self.0.clone(), request: observed.requests.len() - 1, response: None })
@@ -117,6 +117,8 @@ impl Offer for Observer {
 }
 
 impl Write for Writer {
+    fn ambiguous(&mut self) {}
+
     fn data(&mut self, bytes: Bytes, at: Duration) {
         self.request(|told| told.data(&bytes, at));
     }

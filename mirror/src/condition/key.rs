@@ -66,9 +66,7 @@ impl std::str::FromStr for Key {
             ("connection", _) => Ok(Key::Connection),
             (
                 _,
-                Ok(
-                    field @ (Field::Host | Field::Path | Field::Header(_) | Field::Cookie(_) | Field::Query(Some(_))),
-                ),
+                Ok(field @ (Field::Host | Field::Path | Field::Header(_) | Field::Cookie(_) | Field::Query(Some(_)))),
             ) => Ok(Key::Field(field)),
             _ => Err(EXPECTED.into()),
         }

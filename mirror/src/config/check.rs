@@ -138,7 +138,10 @@ impl Config {
                         findings.missing(&at("rate"), "`requests` or `bytes`, or a rate");
                     }
                     StageConfig::Split(_) if key != "pipeline" => {
-                        findings.missing(&at("split"), "no split here: it shares out over targets, in the `pipeline` of all");
+                        findings.missing(
+                            &at("split"),
+                            "no split here: it shares out over targets, in the `pipeline` of all",
+                        );
                     }
                     StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),
                     _ => {}

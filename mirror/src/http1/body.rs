@@ -14,6 +14,7 @@ const MAX_TRAILERS: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
+    bare_lf: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +49,14 @@ pub enum Span {
 /// Why a body cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Not a chunk size, or a size line over its bound.
+    /// Not a chunk size, one beyond 64 bits, or a size line over its bound.
     #[error("bad chunk size")]
     ChunkSize,
     /// A chunk that does not end with CRLF.
     #[error("a chunk is longer than its size")]
     ChunkEnd,
-    /// A trailer section over its bound.
-    #[error("trailers are longer than {MAX_TRAILERS} bytes")]
+    /// A trailer section over its bound, or with a CR that ends no line (RFC 9112 §2.2).
+    #[error("trailers are longer than {MAX_TRAILERS} bytes, or have a CR alone")]
     Trailers,
     /// The connection ended first.
     #[error("the connection ended within the body")]
@@ -72,6 +73,7 @@ impl BodyDecoder {
                 Framing::Chunked => State::Size,
                 Framing::Close => State::Close,
             },
+            bare_lf: false,
         }
     }
 
@@ -117,6 +119,7 @@ impl BodyDecoder {
                             0 => State::Trailers,
                             n => State::Chunk(n),
                         };
+                        self.bare_lf |= !rest[..size].ends_with(b"\r\n");
                         used += size;
                     }
                 },
@@ -130,6 +133,7 @@ impl BodyDecoder {
                     None => return Ok((used, None)),
                     Some(n) if matches!(&rest[..n], b"\n" | b"\r\n") => {
                         self.state = State::Size;
+                        self.bare_lf |= n == 1;
                         used += n;
                     }
                     Some(_) => return Err(BodyError::ChunkEnd),
@@ -138,6 +142,9 @@ impl BodyDecoder {
                     let Some(n) = trailers_length(rest) else {
                         return if rest.len() > MAX_TRAILERS { Err(BodyError::Trailers) } else { Ok((used, None)) };
                     };
+                    if has_bare_cr(&rest[..n]) {
+                        return Err(BodyError::Trailers);
+                    }
                     self.state = State::Ended;
                     return Ok((used + n, Some(Span::End(if n > 2 { n } else { 0 }))));
                 }
@@ -165,6 +172,12 @@ impl BodyDecoder {
             }
             _ => 0,
         }
+    }
+
+    /// Whether a chunk or its size has ended with LF alone. It is taken, as many do; others read on to a CRLF, which RFC 9112 §7.1 asks for, and
+    /// see the body end elsewhere.
+    pub fn has_bare_lf(&self) -> bool {
+        self.bare_lf
     }
 
     /// Whether the body goes on for as long as the connection does.
@@ -210,13 +223,24 @@ fn line(input: &[u8], most: usize) -> Option<Option<usize>> {
     }
 }
 
-/// `chunk-size [ chunk-ext ]`, RFC 9112 §7.1.
+/// `chunk-size [ chunk-ext ]`, RFC 9112 §7.1: any number of leading zeros. White space behind the size is no error, and what comes after it
+/// is an extension, though it lacks the semicolon: senders that pad sizes are about, and servers take them.
 fn chunk_size(line: &[u8]) -> Result<u64, BodyError> {
-    let size = line.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
-    if size.is_empty() || size.len() > 16 || !size.iter().all(u8::is_ascii_hexdigit) {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at(digits);
+    if digits == 0 || !matches!(rest, [b' ' | b'\t' | b';' | b'\r' | b'\n', ..]) || has_bare_cr(rest) {
         return Err(BodyError::ChunkSize);
     }
-    std::str::from_utf8(size).ok().and_then(|s| u64::from_str_radix(s, 16).ok()).ok_or(BodyError::ChunkSize)
+    let digit = |b: &u8| char::from(*b).to_digit(16).map(u64::from);
+    size.iter().try_fold(0u64, |n, b| n.checked_mul(16)?.checked_add(digit(b)?)).ok_or(BodyError::ChunkSize)
+}
+
+/// Whether there is a CR that no LF follows: two readers may see different lines.
+fn has_bare_cr(lines: &[u8]) -> bool {
+    lines.split_inclusive(|&b| b == b'\n').any(|line| {
+        let line = line.strip_suffix(b"\r\n").unwrap_or(line);
+        line.contains(&b'\r')
+    })
 }
 
 /// The length of the trailer section at the front, its empty line included, when all of it is there.
@@ -275,13 +299,54 @@ mod tests {
     }
 
     #[test]
+    fn a_size_is_spelled_in_many_ways() {
+        for size in ["5", "05", "0000000000000000000005", "5 ", "5\t ", "5;a", "5 ;a=b", "5;a=\"b;c\"", "5 a"] {
+            for (end, zero) in [("\r\n", "0"), ("\n", "0"), ("\r\n", "00000000000000000000"), ("\n", "0 ;b")] {
+                let wire = format!("{size}{end}hello{end}000A{end}0123456789{end}{zero}{end}{end}next");
+                let (body, trailers, rest) = decode(Framing::Chunked, wire.as_bytes(), 3).expect(&wire);
+                assert_eq!((&body[..], trailers, &rest[..]), (&b"hello0123456789"[..], None, &b"next"[..]), "{wire:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn ends_by_lf_alone_are_told() {
+        for (wire, bare) in [
+            ("2\r\nhi\r\n0\r\n\r\n", false),
+            ("2\nhi\r\n0\r\n\r\n", true),
+            ("2\r\nhi\n0\r\n\r\n", true),
+            ("2\r\nhi\r\n0;\n\r\n", true),
+            // Of lines, as trailers are, it is the end (RFC 9112 §2.2).
+            ("2\r\nhi\r\n0\r\nA: b\n\n", false),
+        ] {
+            let (mut decoder, mut input) = (BodyDecoder::new(Framing::Chunked), BytesMut::from(wire));
+            while !matches!(decoder.decode(&mut input), Ok(Some(Piece::End(_)))) {}
+            assert_eq!(decoder.has_bare_lf(), bare, "{wire:?}");
+        }
+    }
+
+    #[test]
     fn broken_codings_are_refused() {
         for (wire, error) in [
             (&b"x\r\n"[..], BodyError::ChunkSize),
             (b"-5\r\nhello\r\n", BodyError::ChunkSize),
             (b"\r\n", BodyError::ChunkSize),
+            (b"+5\r\nhello\r\n", BodyError::ChunkSize),
+            (b" 5\r\nhello\r\n", BodyError::ChunkSize),
+            (b"0x5\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5h\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5,\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5\x0b\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5\0\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5\r\r\nhello\r\n", BodyError::ChunkSize),
+            (b"5;a\rb\r\nhello\r\n", BodyError::ChunkSize),
+            (b";a\r\nhello\r\n", BodyError::ChunkSize),
             (b"11111111111111111\r\n", BodyError::ChunkSize),
             (b"2\r\nhello\r\n0\r\n\r\n", BodyError::ChunkEnd),
+            (b"2\r\nhi\r\r\n0\r\n\r\n", BodyError::ChunkEnd),
+            (b"2\r\nhi0\r\n\r\n", BodyError::ChunkEnd),
+            (b"0\r\n\rX: y\r\n\r\n", BodyError::Trailers),
+            (b"0\r\nX: y\r\r\n\r\n", BodyError::Trailers),
             (b"5\r\nhel", BodyError::Cut),
             (b"0\r\n", BodyError::Cut),
         ] {

@@ -54,13 +54,6 @@ pub fn response_framing(method: &[u8], head: &ResponseHead) -> Result<Framing, F
     Ok(content_length(&head.headers)?.map_or(Framing::Close, by_length))
 }
 
-/// Whether two readers could find the body's end in different places: lengths that contradict each other or are none, or a length beside a
-/// transfer coding (RFC 9112 §6.1 calls that one an attempt at smuggling).
-pub fn is_ambiguous(headers: &Headers) -> bool {
-    content_length(headers).is_err()
-        || (headers.get("transfer-encoding").is_some() && headers.get("content-length").is_some())
-}
-
 fn by_length(n: u64) -> Framing {
     if n == 0 { Framing::None } else { Framing::Length(n) }
 }

@@ -13,9 +13,9 @@ const USUAL_HEADERS: usize = 64;
 /// One header line: its name in its own case, its value without the white space around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// As sent; compare without regard to case.
+    /// As sent; compare without regard to case. Of an odd head it may be no token, or empty.
     pub name: Bytes,
-    /// As sent; any bytes but CR, LF and NUL.
+    /// As sent; any bytes but CR, LF and NUL, and in an odd head any but LF.
     pub value: Bytes,
 }
 
@@ -69,6 +69,10 @@ impl Headers {
         }
     }
 
+    pub(super) fn from_lines(lines: Vec<Header>) -> Headers {
+        Headers(lines)
+    }
+
     fn of(wire: &Bytes, parsed: &[httparse::Header<'_>]) -> Headers {
         Headers(
             parsed
@@ -94,16 +98,18 @@ pub struct RequestHead {
     pub method: Bytes,
     /// The request target as sent: origin-form, absolute-form, authority-form or `*` (RFC 9112 §3.2).
     pub target: Bytes,
-    /// The minor version of HTTP/1: 0 or 1.
+    /// The minor version of HTTP/1: 0 or 1, and any digit in an odd one.
     pub minor: u8,
     /// The header lines.
     pub headers: Headers,
+    /// It is not spelled as RFC 9112 has it ([`RequestHead::parse_lenient`]): another server may read something else in it.
+    pub odd: bool,
 }
 
 /// A response's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseHead {
-    /// The minor version of HTTP/1: 0 or 1.
+    /// The minor version of HTTP/1: 0 or 1, and any digit in an odd one.
     pub minor: u8,
     /// Three digits.
     pub status: u16,
@@ -111,6 +117,8 @@ pub struct ResponseHead {
     pub reason: Bytes,
     /// The header lines.
     pub headers: Headers,
+    /// It is not spelled as RFC 9112 has it ([`ResponseHead::parse_lenient`]).
+    pub odd: bool,
 }
 
 /// Why bytes are not a message head.
@@ -154,6 +162,7 @@ impl RequestHead {
                 target: wire.slice_ref(parsed.path.unwrap_or_default().as_bytes()),
                 minor: parsed.version.unwrap_or(1),
                 headers: Headers::of(wire, parsed.headers),
+                odd: false,
             }),
         }
     }
@@ -185,6 +194,7 @@ impl ResponseHead {
                     status: parsed.code.unwrap_or_default(),
                     reason: wire.slice_ref(parsed.reason.unwrap_or_default().as_bytes()),
                     headers: Headers::of(wire, parsed.headers),
+                    odd: false,
                 },
                 length,
             ))),
@@ -225,7 +235,11 @@ pub fn head_length(bytes: &[u8]) -> Option<usize> {
 }
 
 fn version(minor: u8) -> &'static str {
-    if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" }
+    const VERSIONS: [&str; 10] = [
+        "HTTP/1.0", "HTTP/1.1", "HTTP/1.2", "HTTP/1.3", "HTTP/1.4", "HTTP/1.5", "HTTP/1.6", "HTTP/1.7", "HTTP/1.8",
+        "HTTP/1.9",
+    ];
+    VERSIONS.get(usize::from(minor)).copied().unwrap_or("HTTP/1.1")
 }
 
 #[cfg(test)]

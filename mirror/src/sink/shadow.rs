@@ -80,7 +80,7 @@ impl Shadow {
         let Some(mut body) = exchange.take_request_body() else { return };
         let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
             self.backoff.undecided();
-            return account.dropped(DropReason::Malformed);
+            return account.dropped(DropReason::Ambiguous);
         };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
@@ -136,6 +136,10 @@ impl Sink for Shadow {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
                 let Some(Offer { exchange, account }) = stream.next().await else { break };
+                if exchange.is_ambiguous() {
+                    account.dropped(DropReason::Ambiguous);
+                    continue;
+                }
                 if !shadow.backoff.admits(Instant::now()) {
                     account.dropped(DropReason::Backoff);
                     continue;

@@ -92,7 +92,8 @@ impl Rate {
     fn passes(&self, key: u64, length: f64, now: f64) -> bool {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let due = keys.of(key, now);
-        let of = |limit: Option<Limit>, due: f64, count: f64| limit.map_or(Some(due), |limit| limit.take(due, now, count));
+        let of =
+            |limit: Option<Limit>, due: f64, count: f64| limit.map_or(Some(due), |limit| limit.take(due, now, count));
         match (of(self.requests, due.requests, 1.0), of(self.bytes, due.bytes, length)) {
             (Some(requests), Some(bytes)) => {
                 *due = Due { requests, bytes };

@@ -30,8 +30,29 @@ fn ambiguous_framing_is_read_as_the_rfc_says_and_marked() {
           < HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\nx
           > GET /2 HTTP/1.1\r\n\r\n
           < HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n1\r\ny\r\n0\r\n\r\n",
-        &["POST /1 \"hi\" ambiguous -> 200 OK \"x\" ambiguous", "GET /2 -> 200 OK \"y\" ambiguous"],
+        // The second one's head may be bytes of the first one's body.
+        &["POST /1 \"hi\" ambiguous -> 200 OK \"x\" ambiguous", "GET /2 ambiguous -> 200 OK \"y\" ambiguous"],
     );
+}
+
+#[test]
+fn odd_lines_are_ambiguous_where_they_may_hide_a_framing() {
+    for (line, mark) in [
+        (r"X: a\r\n b", ""),
+        (r"no colon", ""),
+        (r"X : a", ""),
+        (r"X: a\r\n Content-Length: 5", " ambiguous"),
+        (r"X: a\rTransfer-Encoding: chunked", " ambiguous"),
+        (r"Transfer-Encoding chunked", " ambiguous"),
+    ] {
+        check(
+            &format!(
+                r"> GET /1 HTTP/1.1\r\n{line}\r\n\r\nGET /2 HTTP/1.1\r\n\r\n
+                  < HTTP/1.1 200 A\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 B\r\nContent-Length: 0\r\n\r\n"
+            ),
+            &[&format!("GET /1{mark} -> 200 A"), &format!("GET /2{mark} -> 200 B")],
+        );
+    }
 }
 
 #[test]
@@ -39,17 +60,76 @@ fn framing_that_nobody_can_read_ends_the_message() {
     check(
         r"> POST /1 HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxyzPOST /not HTTP/1.1\r\n\r\n
           < HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n
-          > GET /2 HTTP/1.1\r\n\r\n
+          > \nGET /not HTTP/1.1\r\n\r\n
           < HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        &["POST /1 cut -> 400 Bad (framing)", "GET /2 -> 200 OK"],
+        &["POST /1 ambiguous cut -> 400 Bad (framing)", "orphan HTTP/1.1 200 OK"],
     );
     check(
-        r"> POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhix\r\n
-          < HTTP/1.1 400 Bad\r\nContent-Length: z\r\n\r\nwhatever\r\n
+        r"> GET /1 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 OK\r\nContent-Length: z\r\n\r\nwhatever\r\n
           > GET /2 HTTP/1.1\r\n\r\n
           < HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        &["POST /1 \"hi\" cut -> 400 Bad (framing)", "GET /2 -> 200 OK"],
+        &["GET /1 -> 200 OK (framing)", "GET /2 -> 200 OK"],
     );
+    // Where the capture began too late, it may be the reading that is wrong.
+    check(
+        r"midstream
+          > POST /1 HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxyz\r\n
+          < HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n
+          > GET /2 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        &["POST /1 ambiguous cut -> 400 Bad (framing)", "GET /2 ambiguous -> 200 OK"],
+    );
+}
+
+/// As nginx has them, which is more than RFC 9112 §7.1 has. Where a line ends with LF alone, others read on to a CRLF.
+#[test]
+fn chunk_sizes_in_many_spellings() {
+    for (size, end) in [
+        ("00000000000000000000a", r"\r\n"),
+        ("A ", r"\r\n"),
+        ("0a ;b=c", r"\r\n"),
+        ("A b", r"\r\n"),
+        ("A", r"\n"),
+        (r"A\t", r"\n"),
+        ("A;b=\"c;d\"", r"\n"),
+    ] {
+        let mark = if end == r"\n" { " ambiguous" } else { "" };
+        check(
+            &format!(
+                r"> PUT /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{size}{end}0123456789{end}00{end}{end}GET /2 HTTP/1.1\r\n\r\n
+                  < HTTP/1.1 200 A\r\nTransfer-Encoding: chunked\r\n\r\n{size}{end}9876543210{end}0{end}{end}
+                  < HTTP/1.1 200 B\r\nContent-Length: 0\r\n\r\n"
+            ),
+            &[&format!("PUT /1 \"0123456789\"{mark} -> 200 A \"9876543210\"{mark}"), &format!("GET /2{mark} -> 200 B")],
+        );
+    }
+}
+
+/// What a server refuses, and then closes: nothing behind it is a request, whatever it looks like.
+#[test]
+fn what_follows_a_broken_chunk_is_no_request() {
+    const LOOKS_LIKE_ONE: &str = r"\r\nGET /not HTTP/1.1\r\nHost: x\r\n\r\n";
+    for broken in [
+        r" 5\r\nhello\r\n0\r\n\r\n",
+        r"0x5\r\nhello\r\n0\r\n\r\n",
+        r"+5\r\nhello\r\n0\r\n\r\n",
+        r"\r\nhello\r\n0\r\n\r\n",
+        r"5\r\r\nhello\r\n0\r\n\r\n",
+        r"10000000000000005\r\nhello\r\n0\r\n\r\n",
+        r"0\r\nX: y\r\r\n\r\n",
+    ] {
+        check(
+            &format!(
+                r"> POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{broken}{LOOKS_LIKE_ONE}
+                  < HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n
+                  > {LOOKS_LIKE_ONE}
+                  <.
+                  >."
+            ),
+            &["POST /1 cut -> 400 Bad (framing)"],
+        );
+    }
 }
 
 #[test]

@@ -60,8 +60,9 @@ pub(super) struct Writer(Rc<RefCell<Seen>>);
 impl Offer for Told {
     type Writer = Writer;
 
-    fn begin(&mut self, head: Bytes, _: SocketAddr, _: SocketAddr, at: Duration) -> Option<Writer> {
-        let seen = Seen { head, times: [Some(at), None, None, None], ..Seen::default() };
+    fn begin(&mut self, head: Bytes, _: SocketAddr, _: SocketAddr, at: Duration, ambiguous: bool) -> Option<Writer> {
+        let times = [Some(at), None, None, None];
+        let seen = Seen { head, times, ambiguous: [ambiguous, false], ..Seen::default() };
         self.exchanges.push(Rc::new(RefCell::new(seen)));
         self.exchanges.last().cloned().map(Writer)
     }
@@ -72,8 +73,10 @@ impl Offer for Told {
 }
 
 impl Write for Writer {
-    fn ambiguous(&mut self, request: bool) {
-        self.0.borrow_mut().ambiguous[usize::from(!request)] = true;
+    fn ambiguous(&mut self) {
+        let mut seen = self.0.borrow_mut();
+        let side = usize::from(seen.response.is_some());
+        seen.ambiguous[side] = true;
     }
     fn data(&mut self, bytes: Bytes, _: Duration) {
         assert!(!bytes.is_empty() && self.0.borrow().request_trailers.is_none());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::{Exchange, Response};
-use crate::http1::{Headers, RequestHead, ResponseHead, is_ambiguous};
+use crate::http1::{HeadError, Headers, RequestHead, ResponseHead};
 use crate::outcome::{Abort, DropReason};
 use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 
@@ -94,13 +94,8 @@ fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
     let head: &RequestHead = &exchange.request;
     let (response_start, response_head) = exchange.response().unzip();
     let (end, aborted) = exchange.ended().unzip();
-    let unreadable = matches!(response_head, Some(Err(_))).then(|| "unreadable response".to_owned());
-    let ambiguous = || {
-        let response = response_head.as_ref().and_then(|head| head.as_ref().ok());
-        let is_so = is_ambiguous(&head.headers) || response.is_some_and(|head| is_ambiguous(&head.headers));
-        is_so.then(|| "ambiguous framing".to_owned())
-    };
-    let aborted = aborted.flatten().map(|why| why.label().to_owned()).or(unreadable).or_else(ambiguous);
+    let aborted = aborted.flatten().map(Abort::label);
+    let aborted = aborted.or_else(|| doubt(exchange, response_head.as_ref())).map(str::to_owned);
     Record {
         id: exchange.id().0,
         started: exchange.started(),
@@ -119,6 +114,17 @@ fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
         response_start,
         end,
         answers: Vec::new(),
+    }
+}
+
+/// Why an exchange that came to its end is not to be trusted.
+fn doubt(exchange: &Exchange, response: Option<&Result<ResponseHead, HeadError>>) -> Option<&'static str> {
+    match response {
+        Some(Err(_)) => Some("unreadable response"),
+        _ if exchange.is_framed_ambiguously() => Some("ambiguous framing"),
+        Some(Ok(head)) if head.odd => Some("malformed head"),
+        _ if exchange.request.odd => Some("malformed head"),
+        _ => None,
     }
 }
 
@@ -146,7 +152,8 @@ fn lines(headers: &Headers) -> Vec<(Bytes, Bytes)> {
 }
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
-    section.and_then(|section| Headers::parse(section).ok()).map(|headers| lines(&headers)).unwrap_or_default()
+    let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
+    section.and_then(read).map(|headers| lines(&headers)).unwrap_or_default()
 }
 
 /// What the targets have made of their copies by now.

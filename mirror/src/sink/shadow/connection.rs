@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 
 use super::answer::{Keep, Unanswered, receive};
-use super::request::Request;
+use super::request::{Request, push_line};
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::Response;
-use crate::http1::Framing;
+use crate::http1::{Framing, Header, Headers};
 use crate::outcome::{DropReason, FailReason};
 
 /// Pieces that go out in one write; a chunk is up to three.
@@ -252,7 +252,7 @@ fn push_end(pieces: &mut VecDeque<Bytes>, framing: Framing, length: u64, end: Bo
     match framing {
         Framing::Chunked => {
             pieces.push_back(Bytes::from_static(b"0\r\n"));
-            pieces.push_back(trailers.unwrap_or(Bytes::from_static(b"\r\n")));
+            pieces.push_back(trailers.map_or(Ok(Bytes::from_static(b"\r\n")), trailer_section)?);
             Ok(())
         }
         // A copy of another length than its head says would be read into the next request.
@@ -260,6 +260,17 @@ fn push_end(pieces: &mut VecDeque<Bytes>, framing: Framing, length: u64, end: Bo
         Framing::None if length != 0 => Err(Unsent::Dropped(DropReason::Malformed)),
         _ => Ok(()),
     }
+}
+
+/// A trailer section anew: one with an end that the target does not take for one would be read on into the next request.
+fn trailer_section(sent: Bytes) -> Result<Bytes, Unsent> {
+    let lines = Headers::parse(&sent).map_err(|_| Unsent::Dropped(DropReason::Ambiguous))?;
+    let mut section = BytesMut::with_capacity(sent.len() + lines.len() + 2);
+    for Header { name, value } in &lines {
+        push_line(&mut section, name, value);
+    }
+    section.extend_from_slice(b"\r\n");
+    Ok(section.freeze())
 }
 
 /// Writes all pieces, unless the reader is cut off meanwhile because the target does not take them.

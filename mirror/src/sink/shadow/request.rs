@@ -87,7 +87,7 @@ fn is_hop_by_hop(head: &RequestHead, name: &[u8]) -> bool {
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) || named()
 }
 
-fn push_line(wire: &mut BytesMut, name: &[u8], value: &[u8]) {
+pub(super) fn push_line(wire: &mut BytesMut, name: &[u8], value: &[u8]) {
     wire.extend_from_slice(name);
     wire.extend_from_slice(b": ");
     wire.extend_from_slice(value);
