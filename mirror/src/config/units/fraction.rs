@@ -158,6 +158,30 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_spread_evenly() {
+        use crate::condition::{Facts, Key};
+        let key: Key = "path.1".parse().unwrap();
+        for (of, expected) in [("10%", 10_000), ("50%", 50_000), ("99%", 99_000), ("1%", 1_000)] {
+            let of = fraction(of);
+            let taken = (0..100_000).filter(|user| {
+                let (target, headers) = (format!("/{user}"), Default::default());
+                let facts = Facts {
+                    method: b"GET",
+                    target: target.as_bytes(),
+                    headers: &headers,
+                    client: None,
+                    source: "proxy",
+                    request_size: None,
+                    response: None,
+                };
+                of.takes_hash(key.hash(&facts).unwrap())
+            });
+            let off = taken.count().abs_diff(expected);
+            assert!(off < 1_000, "{of}: {off} of 100,000 off");
+        }
+    }
+
+    #[test]
     fn ids_that_count_up_are_spread_evenly() {
         for (text, expected) in [("10%", 10_000), ("1/1000", 100), ("50%", 50_000), ("1/3", 33_333)] {
             // Both halves of the id count, in turn.
