@@ -38,7 +38,10 @@ pub use condition::{ConditionConfig, ConditionMap};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
-pub use pipeline::{FilterConfig, FractionConfig, RateConfig, SplitConfig, StageConfig};
+pub use pipeline::{
+    Edits, Expression, FilterConfig, FractionConfig, Name, PathEdit, RateConfig, Replace, RewriteConfig, SplitConfig,
+    StageConfig, Token,
+};
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};

@@ -85,6 +85,28 @@ impl Exchange {
         Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None, kept_from: Vec::new() })
     }
 
+    /// One with this head alone, for tests of what looks at exchanges.
+    #[cfg(test)]
+    pub(crate) fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
+        let charge = crate::budget::Budget::new(1 << 20).charge(1).expect("room for one byte");
+        Exchange::new(Arc::new(Shared {
+            id: ExchangeId(7),
+            origin: Origin { source: "proxy", client },
+            started: SystemTime::UNIX_EPOCH,
+            request_head: Bytes::copy_from_slice(head.as_bytes()),
+            ambiguous: false,
+            upstream: OnceLock::new(),
+            request_end: OnceLock::new(),
+            response: OnceLock::new(),
+            ended_ambiguously: OnceLock::new(),
+            ended: OnceLock::new(),
+            sinks: Arc::new([]),
+            answers: Answers::default(),
+            _charge: charge,
+        }))
+        .expect("a head")
+    }
+
     /// The same exchange for one sink, with that sink's own readers.
     pub(crate) fn copy(&self, request_body: BodyReader, response_body: Option<BodyReader>) -> Exchange {
         Exchange {

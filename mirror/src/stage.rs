@@ -10,12 +10,15 @@ mod filter;
 mod fraction;
 mod marker;
 mod rate;
+mod rewrite;
 mod split;
 
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
 pub use rate::Rate;
+pub(crate) use rewrite::FRAMING;
+pub use rewrite::Rewrite;
 pub use split::Split;
 
 /// What a stage says of an exchange.
@@ -46,6 +49,7 @@ pub(crate) fn build(config: &StageConfig, sinks: &[String]) -> Box<dyn Stage> {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
         StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
     }
 }

@@ -67,6 +67,17 @@ impl Pattern {
         Ok(Pattern { source: source.into(), matcher: Matcher::Regex(Box::new(regex)) })
     }
 
+    /// A pattern of texts in any case.
+    pub(crate) fn any_case(source: &str) -> Result<Pattern, PatternError> {
+        Pattern::new(source, Kind::AnyCase)
+    }
+
+    /// A regular expression as it is.
+    pub(crate) fn expression(source: &str) -> Result<Regex, PatternError> {
+        let compiled = RegexBuilder::new(source).size_limit(LARGEST).build();
+        compiled.map_err(|error| PatternError(format!("a regular expression ({})", in_a_line(&error))))
+    }
+
     /// Whether the text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
         match &self.matcher {

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use super::{AdminConfig, ByteSize, Config, Fault, Period, ShadowConfig, SplitConfig, StageConfig};
+use super::{AdminConfig, ByteSize, Config, Fault, Period};
 
 mod capture;
 mod filter;
 mod path;
-
-/// The sum of a split's weights: its turns are laid out beforehand, and nobody shares out finer.
-const MOST_TURNS: u64 = 10_000;
+mod pipeline;
 
 /// The faults found so far, and the keys that could not be read, of which nothing more can be said.
 struct Findings<'a> {
@@ -118,50 +116,6 @@ impl Config {
             if let Some(listen) = looping(shadow.target.host(), shadow.target.port()) {
                 findings.add(&format!("shadow[{i}].target"), &shadow.target, expected(listen));
             }
-        }
-    }
-
-    /// Each stage does something.
-    fn check_pipelines(&self, findings: &mut Findings<'_>) {
-        let of_shadows =
-            self.shadow.iter().enumerate().map(|(i, shadow)| (format!("shadow[{i}].pipeline"), &shadow.pipeline));
-        let of_record = self.record.iter().map(|record| ("record.pipeline".to_owned(), &record.pipeline));
-        let all = std::iter::once(("pipeline".to_owned(), &self.pipeline));
-        for (key, stages) in all.chain(of_shadows).chain(of_record) {
-            for (i, stage) in stages.iter().enumerate() {
-                let at = |part: &str| format!("{key}[{i}].{part}");
-                match stage {
-                    StageConfig::Filter(filter) if filter.allow.is_none() && filter.deny.is_none() => {
-                        findings.missing(&at("filter"), "`allow` or `deny`, or a condition");
-                    }
-                    StageConfig::Rate(rate) if rate.requests.is_none() && rate.bytes.is_none() => {
-                        findings.missing(&at("rate"), "`requests` or `bytes`, or a rate");
-                    }
-                    StageConfig::Split(_) if key != "pipeline" => {
-                        findings.missing(
-                            &at("split"),
-                            "no split here: it shares out over targets, in the `pipeline` of all",
-                        );
-                    }
-                    StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// A split is over two targets or more that there are.
-    fn check_split(&self, key: &str, split: &SplitConfig, findings: &mut Findings<'_>) {
-        let names: Vec<String> = self.shadow.iter().map(ShadowConfig::label).collect();
-        for name in split.targets.keys().filter(|name| !names.contains(name)) {
-            findings.add(key, name, format!("the name of a target, of which there are: {}", names.join(", ")));
-        }
-        if split.targets.len() < 2 {
-            findings.missing(key, "at least two targets");
-        }
-        let turns: u64 = split.targets.values().map(|weight| u64::from(weight.get())).sum();
-        if turns > MOST_TURNS {
-            findings.add(key, turns, format!("weights that sum up to at most {MOST_TURNS}"));
         }
     }
 

@@ -138,6 +138,12 @@ impl ConditionMap {
     }
 }
 
+impl<T> Several<T> {
+    pub(crate) fn any(&self, test: impl FnMut(&T) -> bool) -> bool {
+        self.0.iter().any(test)
+    }
+}
+
 impl<T: Leaf> Several<T> {
     fn of(&self, field: Field) -> Condition {
         T::condition(field, &self.0)

@@ -13,11 +13,13 @@ use super::forms::{WordOrMap, word_or_map_schema};
 mod filter;
 mod fraction;
 mod rate;
+mod rewrite;
 mod split;
 
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
 pub use rate::RateConfig;
+pub use rewrite::{Edits, Expression, Name, PathEdit, Replace, RewriteConfig, Token};
 pub use split::SplitConfig;
 
 /// Declares the stages: the key in YAML, the variant, and the type of its settings, which have a short form.
@@ -62,6 +64,8 @@ stages! {
     "fraction" Fraction(FractionConfig),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
+    /// What changes of the request.
+    "rewrite" Rewrite(RewriteConfig),
     /// Which target of a group gets one.
     "split" Split(SplitConfig),
 }

@@ -83,6 +83,12 @@ impl Headers {
     }
 }
 
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(lines: I) -> Headers {
+        Headers(lines.into_iter().collect())
+    }
+}
+
 impl<'a> IntoIterator for &'a Headers {
     type Item = &'a Header;
     type IntoIter = std::slice::Iter<'a, Header>;
