@@ -248,7 +248,10 @@ impl Parser<'_> {
     fn values<T>(&mut self, many: bool, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ConditionError> {
         let bracket = many && self.take(&["("]);
         let mut values = vec![self.value(&read)?];
-        while many {
+        if !many {
+            return Ok(values);
+        }
+        loop {
             let comma = self.take(&[","]);
             match self.peek() {
                 Some(Token::Word(word)) if !comma && matches!(word.as_str(), "and" | "or") => break,

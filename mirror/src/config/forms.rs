@@ -107,6 +107,18 @@ impl FromWord for RecordConfig {
     }
 }
 
+impl<T: FromWord> FromWord for Box<T> {
+    const FORMS: &'static str = T::FORMS;
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        T::from_word(word).map(Box::new)
+    }
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::word_schema(generator)
+    }
+}
+
 struct OneOrList<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {

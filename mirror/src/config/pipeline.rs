@@ -65,7 +65,7 @@ stages! {
     /// How many go on in a second.
     "rate" Rate(RateConfig),
     /// What changes of the request.
-    "rewrite" Rewrite(RewriteConfig),
+    "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.
     "split" Split(SplitConfig),
 }

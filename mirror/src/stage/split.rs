@@ -53,7 +53,7 @@ impl Stage for Split {
             // Fibonacci hashing spreads FNV's weak high bits; a product's high bits are fair for any number of turns.
             Some(hash) => {
                 let spread = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                (u128::from(spread) * self.turns.len() as u128 >> 64) as usize
+                ((u128::from(spread) * self.turns.len() as u128) >> 64) as usize
             }
             None => self.turn.fetch_add(1, Relaxed) % self.turns.len(),
         };
