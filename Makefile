@@ -5,12 +5,14 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 # 0 is a new one each time.
 FUZZ_SEED ?= 0
-# For `make bench`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
+# For `make bench` and `make bench-capture`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
+# For `make bench-capture`: a GoReplay binary, where there is one.
+GOR ?=
 
 .PHONY: help
 help: ## What there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 .PHONY: demo
 demo: compiler ## The main job on embedded backends
@@ -33,6 +35,11 @@ corpus: compiler ## The listener on real captures, a line each; CORPUS=folder sa
 bench: compiler ## mirror beside nginx and Envoy; writes target/bench/report.md
 	$(CARGO) build --release
 	python3 tests/bench/bench.py --setup --mirror target/release/mirror $(BENCH_FLAGS)
+
+.PHONY: bench-capture
+bench-capture: compiler ## The listener beside tcpdump, and GoReplay with GOR=path; writes target/bench/capture.md
+	$(CARGO) build --release
+	python3 tests/bench/capture_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: compiler ## Formatting and clippy, warnings denied

@@ -37,7 +37,7 @@ pub struct Counters {
     pub flows: flow::Counters,
     /// Its entries now.
     pub entries: usize,
-    /// Bytes held out of order now.
+    /// Bytes held now, out of order or because their message cannot be told yet.
     pub held: usize,
     /// Bytes that are not HTTP/1: tunnels, and what lies between messages where these were lost.
     pub opaque: u64,
@@ -108,6 +108,14 @@ impl<O: Offer> Handler for Follower<O> {
 
     fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>) {
         connection.piece(from_client, piece, &mut self.offer);
+    }
+
+    fn kept(&self, connection: &Self::Connection) -> usize {
+        connection.kept()
+    }
+
+    fn give_up(&mut self, connection: &mut Self::Connection, at: Duration) {
+        connection.give_up(at, &mut self.offer);
     }
 
     fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration) {

@@ -116,6 +116,25 @@ impl<W: Write> Connection<W> {
         self.exchanges.close(why, at);
     }
 
+    /// How much memory is kept because more has to come first, in bytes: what is there of a head, and the places of requests that wait for
+    /// their answers.
+    pub fn kept(&self) -> usize {
+        self.requests.rest.capacity() + self.responses.rest.capacity() + self.exchanges.kept()
+    }
+
+    /// Gives that up, as if the rest of it had been missed.
+    pub fn give_up<O: Offer<Writer = W>>(&mut self, at: Duration, offer: &mut O) {
+        for from_client in [true, false] {
+            let direction = self.direction(from_client);
+            if direction.reader.is_opaque() {
+                direction.opaque += std::mem::take(&mut direction.rest).len() as u64;
+            } else if !direction.rest.is_empty() {
+                self.gap(from_client, 0, at, offer);
+            }
+        }
+        self.exchanges.give_up(at);
+    }
+
     /// How many bytes passed that are not HTTP/1: of a tunnel, or between messages where these are lost. From the client, and from the
     /// server.
     pub fn opaque(&self) -> (u64, u64) {

@@ -62,7 +62,7 @@ pub struct Flows<C> {
     limits: Limits,
     ports: Box<[u16]>,
     table: Table<State<C>>,
-    /// Bytes held in all.
+    /// Bytes held in all, out of order and by the handler.
     held: usize,
     /// When the last segment passed.
     now: Duration,
@@ -94,7 +94,7 @@ impl<C> Flows<C> {
         self.table.len()
     }
 
-    /// How much memory is held out of order, in bytes.
+    /// How much memory is held, out of order and by the handler, in bytes.
     pub fn held(&self) -> usize {
         self.held
     }

@@ -17,8 +17,10 @@ use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::source::{Arrival, Copy};
 
-/// How many arrivals are taken at once: wake-ups across threads cost more than anything else here.
-const BATCH: usize = 256;
+/// How many arrivals are taken at once: wake-ups across threads cost more than anything else here. Then the sinks have their turn: without it the
+/// fan-out, to which tokio gives 128 such turns in a row, fills every queue in a burst that the engine has time and room for. The smallest queue
+/// by default is sixteen times as long, and a sink may take twice as many in a turn.
+const BATCH: usize = 64;
 
 /// Takes arrivals through the stages for all, then those of each sink, and offers them to the queues.
 pub(crate) struct Fanout {
@@ -48,6 +50,7 @@ impl Fanout {
                 return;
             }
             batch.drain(..).for_each(|arrival| fanout.take(arrival));
+            tokio::task::yield_now().await;
         }
     }
 

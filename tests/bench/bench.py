@@ -12,31 +12,25 @@ import argparse
 import json
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, List
 
+import machine
 import report
 import tools
-from peers import BACKEND_CPU, PEER_CPU, PEERS, WORKLOADS, Place
-from rig import Rig, say
+from backend import WORKLOADS, Place
+from entry import carry_out, list_of, program, say
+from machine import BACKEND_CPU, PEER_CPU
+from peers import PEERS
+from rig import Rig
 
 WORK = Path("target/bench")  # the venv, openloop and the report
 
 
 def main() -> int:
     options = parse_arguments()
-    end_in_order_on_signals()
-    try:
-        return run(options)
-    except tools.Failure as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted, everything is stopped", file=sys.stderr)
-        return 130
+    return carry_out(lambda: run(options))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -44,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
     keys = [peer.key for peer in PEERS]
     workloads = [workload.key for workload in WORKLOADS]
     families = sorted({peer.family for peer in PEERS})
-    parser.add_argument("--mirror", metavar="PATH", help="the mirror binary; without it the other peers are measured")
+    parser.add_argument(
+        "--mirror", type=program, metavar="PATH", help="the mirror binary; without it the other peers are measured"
+    )
     parser.add_argument("--setup", action="store_true", help="first install what is missing (apt-get; pip into a venv)")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; medians are shown (default 5)")
@@ -72,32 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.seconds, options.repeats, options.connections) < 1 or not 0 < options.load < 1:
         parser.error("--seconds, --repeats and --connections are at least 1, --load is between 0 and 1")
-    if options.mirror:
-        if not os.access(options.mirror, os.X_OK):
-            parser.error(f"--mirror {options.mirror}: not a program (build it with: cargo build --release)")
-        options.mirror = str(Path(options.mirror).resolve())
     return options
-
-
-def list_of(known: List[str]) -> Callable[[str], List[str]]:
-    def parse(text: str) -> List[str]:
-        chosen = [name for name in text.split(",") if name and name != "none"]
-        unknown = [name for name in chosen if name not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {','.join(known)}, or none")
-        return chosen
-
-    return parse
-
-
-def end_in_order_on_signals() -> None:
-    def interrupt(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):  # a second one must not break the cleaning up
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -117,10 +88,10 @@ def run(options: argparse.Namespace) -> int:
 
     WORK.mkdir(parents=True, exist_ok=True)
     want_envoy = "envoy" in steady or any(peer.family == "envoy" for peer in peers)
-    found = tools.find(WORK.resolve(), want_envoy, options.setup)
+    found = tools.find(WORK.resolve(), {"envoy"} if want_envoy else (), options.setup)
     results = {
         "command": shlex.join(["python3", *sys.argv]),
-        "machine": report.machine(),
+        "machine": machine.facts(),
         "versions": found.versions(options.mirror),
         "options": {name: value for name, value in vars(options).items() if name not in ("mirror", "out")},
         "flat_out": [],

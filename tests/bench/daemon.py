@@ -1,4 +1,4 @@
-"""A server process: started pinned to a CPU, asked what it used, and always stopped."""
+"""A server process: started on the CPUs it may use, asked what it used, and always stopped."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import List
+from typing import Iterable, List
 
 from tools import Failure
 
 START_LIMIT = 15  # seconds until the first answer
 STOP_LIMIT = 10  # seconds from SIGTERM to SIGKILL
+CAPTURE_SETUP = 0.2  # seconds from a packet socket to its filter and ring
 PR_SET_PDEATHSIG = 1  # see prctl(2); Python has no name for it
 LIBC = ctypes.CDLL(None)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Daemon:
-    def __init__(self, name: str, argv: List[str], directory: Path, cpu: int, only_idle: bool = False):
-        """`only_idle`: give it the CPU's idle time only (SCHED_IDLE)."""
+    def __init__(self, name: str, argv: List[str], directory: Path, cpus: Iterable[int], only_idle: bool = False):
+        """`only_idle`: give it the CPUs' idle time only (SCHED_IDLE)."""
 
         def settle_in() -> None:
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # should the bench itself be killed
-            os.sched_setaffinity(0, {cpu})
+            os.sched_setaffinity(0, cpus)
             if only_idle:
                 os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -73,13 +74,35 @@ class Daemon:
         lines = self.output.read_text(errors="replace").splitlines()[-15:]
         return "\n".join(f"  | {line}" for line in lines) or "  (it printed nothing)"
 
+    def wait_capturing(self) -> None:
+        """Until it has a packet socket: what there is to ask of a program that answers nothing."""
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            self.check_alive()
+            lines = Path("/proc/net/packet").read_text().splitlines()[1:]
+            sockets = {f"socket:[{line.split()[8]}]" for line in lines}
+            if sockets & {target for pid in self.pids() for target in descriptors(pid)}:
+                time.sleep(CAPTURE_SETUP)
+                return
+            time.sleep(0.05)
+        raise Failure(f"{self.name} did not capture within {START_LIMIT} s\n{self.last_output()}")
+
+    def run_on(self, cpus: Iterable[int]) -> None:
+        for pid in self.pids():
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cpus)
+
     def cpu_seconds(self) -> float:
         """User and system time of all its processes and threads so far."""
-        return sum(cpu_ticks(pid) for pid in self.pids()) / TICKS
+        return sum(cpu_seconds(pid) for pid in self.pids())
 
     def peak_rss_mb(self) -> float:
         """Of its largest process: nginx's master and worker share most pages, a sum would count them twice."""
-        return max(peak_rss_kb(pid) for pid in self.pids()) / 1024
+        return self.memory_mb("VmHWM")
+
+    def memory_mb(self, what: str) -> float:
+        """A line of /proc/PID/status, of its largest process."""
+        return max(memory_kb(pid, what) for pid in self.pids()) / 1024
 
     def pids(self) -> List[int]:
         found = [self.process.pid]
@@ -102,22 +125,36 @@ class Daemon:
         self.process.wait()
 
 
-def cpu_ticks(pid: int) -> int:
+def cpu_seconds(pid: int) -> float:
+    """Of all its threads, those that have ended too, and of its children that have."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+        # To the nanosecond, by the process's own clock (clock_getcpuclockid(3)): a tick of /proc is 10 ms, and tcpdump uses less.
+        own = time.clock_gettime((~pid << 3) | 2)
+    except OSError:  # ended meanwhile
         return 0
-    # The name, in brackets, may hold spaces. After it: state is field 0, utime 11, stime 12, dead children's 13 and 14.
+    # The name, in brackets, may hold spaces. After it: state is field 0, dead children's user and system time are 13 and 14.
     fields = stat[stat.rindex(")") + 2 :].split()
-    return sum(int(field) for field in fields[11:15])
+    return own + sum(int(field) for field in fields[13:15]) / TICKS
 
 
-def peak_rss_kb(pid: int) -> int:
+def memory_kb(pid: int, what: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{what}:")), 0)
+
+
+def descriptors(pid: int) -> List[str]:
+    """What its open files are."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(os.readlink(link))
+        except FileNotFoundError:  # closed meanwhile
+            pass
+    return found
 
 
 def get_status_line(port: int, path: str) -> str:

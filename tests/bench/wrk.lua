@@ -1,4 +1,4 @@
--- wrk ... URL -- BODY_BYTES : a GET, or with BODY_BYTES above 0 a POST of that many bytes.
+-- wrk ... URL -- BODY_BYTES FILE : a GET, or with BODY_BYTES above 0 a POST of that many bytes, the first of the file.
 -- The last line of output is one JSON object, for load.py.
 
 function init(args)
@@ -6,7 +6,7 @@ function init(args)
    if body > 0 then
       wrk.method = "POST"
       wrk.headers["Content-Type"] = "application/octet-stream"
-      wrk.body = string.rep("x", body)
+      wrk.body = assert(io.open(args[2], "rb")):read(body)
    end
 end
 

@@ -1,5 +1,9 @@
 //! What the listener is tested with: whether one may listen here, and captures that are written packet by packet.
 
+mod flood;
+mod pcapng;
+mod vxlan;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -52,6 +56,29 @@ impl Pcap {
     #[track_caller]
     pub fn write(&self, path: &Path) {
         std::fs::write(path, &self.bytes).expect("a file of our own");
+    }
+
+    /// In two: the first so many packets, and the others.
+    pub fn split(&self, first: usize) -> [Pcap; 2] {
+        let mut parts = [Pcap::default(), Pcap::default()];
+        for (number, (time, packet)) in self.packets().enumerate() {
+            let part = &mut parts[usize::from(number >= first)];
+            part.now = time;
+            part.packet(packet);
+        }
+        parts
+    }
+
+    /// The packets, each with its time in microseconds.
+    fn packets(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut rest = &self.bytes[24..];
+        std::iter::from_fn(move || {
+            let (header, behind) = rest.split_first_chunk::<16>()?;
+            let field = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            let (packet, behind) = behind.split_at(field(8) as usize);
+            rest = behind;
+            Some((u64::from(field(0)) * 1_000_000 + u64::from(field(4)), packet))
+        })
     }
 
     fn packet(&mut self, bytes: &[u8]) {
@@ -119,14 +146,8 @@ impl Talk {
 
     fn segment(&mut self, pcap: &mut Pcap, from: usize, flags: u8, data: &[u8]) {
         let ends = [([10, 0, 0, 1], self.port), ([10, 0, 0, 2], 80)];
-        let ((source, source_port), (destination, destination_port)) = (ends[from], ends[1 - from]);
         let acknowledged = if flags & ACK == 0 { 0 } else { self.next[1 - from] };
-        let total = u16::try_from(40 + data.len()).expect("a segment's length");
-        // RFC 791 and RFC 9293; checksums are left at zero, as captures of what a card is to fill in have them.
-        let ip = [&[0x45, 0][..], &total.to_be_bytes(), &[0, 0, 0x40, 0, 64, 6, 0, 0], &source, &destination].concat();
-        let ports = [source_port.to_be_bytes(), destination_port.to_be_bytes()].concat();
-        let numbers = [self.next[from].to_be_bytes(), acknowledged.to_be_bytes()].concat();
-        pcap.packet(&[&ip, &ports, &numbers, &[0x50, flags, 0xff, 0xff, 0, 0, 0, 0][..], data].concat());
+        pcap.packet(&segment([ends[from], ends[1 - from]], [self.next[from], acknowledged], flags, data));
         let length = data.len() as u32 + u32::from(flags & (SYN | FIN) != 0);
         self.next[from] = self.next[from].wrapping_add(length);
     }
@@ -152,6 +173,29 @@ pub fn records(fastavro: &Fastavro, folder: &Path) -> Vec<Value> {
     let mut records = fastavro.read(&folder.join("out.avro"));
     records.sort_by_key(|record| record["start"].as_u64());
     records
+}
+
+/// A packet from one end to another with these numbers: what it says is at the first, and it has seen all before the second.
+fn segment(ends: [([u8; 4], u16); 2], numbers: [u32; 2], flags: u8, data: &[u8]) -> Vec<u8> {
+    let total = u16::try_from(40 + data.len()).expect("a segment's length");
+    let [(source, source_port), (destination, destination_port)] = ends;
+    let mut packet = Vec::with_capacity(total.into());
+    // RFC 791 and RFC 9293; checksums are left at zero, as captures of what a card is to fill in have them.
+    packet.extend([0x45, 0]);
+    packet.extend(total.to_be_bytes());
+    packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    packet.extend([source, destination].concat());
+    packet.extend([source_port, destination_port].map(u16::to_be_bytes).concat());
+    packet.extend(numbers.map(u32::to_be_bytes).concat());
+    packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    packet.extend(data);
+    packet
+}
+
+/// A packet in an Ethernet frame.
+fn ethernet(packet: &[u8]) -> Vec<u8> {
+    // Two addresses, and that it is IPv4.
+    [&[2; 12], &[8, 0][..], packet].concat()
 }
 
 /// Compresses a file with gzip; none where there is no gzip, which is said.

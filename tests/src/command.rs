@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::WITHIN;
-use crate::process::binary;
+use crate::process::{Mirror, binary};
 
 /// Runs the binary in a folder to its end.
 ///
@@ -66,7 +66,26 @@ impl Unprivileged {
         if unsafe { libc::geteuid() } != 0 {
             return Some(Unprivileged { by: &[], program: binary(), _folder: None });
         }
-        let by = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        Unprivileged::by(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    }
+
+    /// Nobody, with CAP_NET_RAW and no other capability, nor a way to one. None where that cannot be had, which is then said.
+    ///
+    /// # Panics
+    /// As [`Unprivileged::find`].
+    pub fn with_net_raw() -> Option<Unprivileged> {
+        Unprivileged::by(&[
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--inh-caps=-all,+net_raw",
+            "--ambient-caps=-all,+net_raw",
+            "--bounding-set=-all,+net_raw",
+        ])
+    }
+
+    fn by(by: &'static [&'static str]) -> Option<Unprivileged> {
         if !is_there(by[0], &[&by[1..], &["true"]].concat()) {
             return None;
         }
@@ -88,6 +107,24 @@ impl Unprivileged {
     #[track_caller]
     pub fn refusal(&self, folder: &Path, arguments: &[&str]) -> String {
         refused(&run_as(self.by, &self.program, folder, arguments), arguments)
+    }
+
+    /// As [`Mirror::start_with`].
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn start(&self, arguments: &[&str]) -> Mirror {
+        let mut command = match self.by {
+            [] => Command::new(&self.program),
+            [by, rest @ ..] => {
+                let mut command = Command::new(by);
+                command.args(rest).arg(&self.program);
+                command
+            }
+        };
+        command.args(arguments);
+        Mirror::start_command(command)
     }
 }
 

@@ -25,6 +25,16 @@ impl Listener {
 
     /// With a ring of this size.
     pub fn with_buffer(server: SocketAddr, buffer: &str) -> Option<Listener> {
+        Listener::of(json!({ "interface": "lo", "ports": server.port(), "buffer": buffer }))
+    }
+
+    /// Of what these settings, or a list of such, say.
+    pub fn of(capture: Value) -> Option<Listener> {
+        Listener::configured(Config::capture(capture))
+    }
+
+    /// With all that this says beside the target and the recording.
+    pub fn configured(config: Config) -> Option<Listener> {
         if !is_permitted() {
             return None;
         }
@@ -32,11 +42,21 @@ impl Listener {
         let (target, folder) = (Server::ok(), tempfile::tempdir().expect("a folder of our own"));
         let path = folder.path().join("traffic.avro");
         // Room for what a slow machine leaves lying: whether it is bounded is tested elsewhere.
-        let config = Config::capture(json!([{ "interface": "lo", "ports": server.port(), "buffer": buffer }]))
-            .shadow_with("target", target.address(), json!({ "lag": "128MiB" }))
-            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms" }))
+        let config = config
+            .shadow_with("target", target.address(), json!({ "lag": "128MiB", "queue": 16384 }))
+            .set("record", json!({ "path": path, "max_body": "32MiB", "disk_queue": "256MiB", "answer_wait": "50ms", "flush_interval": "20ms" }))
             .set("limits.memory", "1GiB");
         Some(Listener { mirror: Mirror::start(config), target, path, fastavro, _folder: folder })
+    }
+
+    /// Waits until so many exchanges are through all of it, none of whose packets the kernel dropped, and ends it as [`Listener::end`] does.
+    #[track_caller]
+    pub fn end_settled(self, count: usize) -> (Vec<Value>, Vec<Message>) {
+        // Megabytes take a debug build longer than the drain waits.
+        let metrics = self.mirror.wait_settled(count as u64);
+        let dropped = metrics.sum("mirror_capture_kernel_dropped_packets_total", &[]);
+        assert_eq!(dropped, 0.0, "the kernel's ring was full: {metrics:#?}");
+        self.end(count)
     }
 
     /// Ends it at once, while packets may still be on their way through it, and gives what came of this many exchanges: the records, in the order
@@ -60,6 +80,12 @@ impl Listener {
         let summary = self.mirror.terminate();
         (self.fastavro.read(&self.path), self.target.requests(), summary)
     }
+}
+
+/// The ring is never full while a debug build on a busy machine is slower than the wire: what the kernel drops then is no fault of the
+/// reading. Its blocks are handed over when they are full or this old, hence the time.
+pub fn patient(interface: &str, port: u16) -> Value {
+    json!({ "interface": interface, "ports": port, "buffer": "256MiB", "block_time": "5ms" })
 }
 
 /// A head's lines as a recording has them.

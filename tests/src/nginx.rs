@@ -47,8 +47,17 @@ impl Nginx {
     /// When it does not start.
     #[track_caller]
     pub fn start() -> Nginx {
+        Nginx::start_at("127.0.0.1:0".parse().expect("an address"))
+    }
+
+    /// Starts it at an address that nobody else has, as in a namespace of its own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn start_at(address: SocketAddr) -> Nginx {
         let folder = tempfile::tempdir().expect("a folder of our own");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("its address");
         std::fs::write(folder.path().join("nginx.conf"), configuration(address)).expect("a file of our own");
         std::fs::create_dir(folder.path().join("put")).expect("a folder of our own");

@@ -130,6 +130,12 @@ impl Mirror {
     pub fn start_with(arguments: &[&str]) -> Mirror {
         let mut command = Command::new(binary());
         command.args(arguments);
+        Mirror::start_command(command)
+    }
+
+    /// The same by a command that runs it.
+    #[track_caller]
+    pub(crate) fn start_command(command: Command) -> Mirror {
         Mirror::launch(command, tempfile::tempdir().expect("a folder of our own"))
     }
 

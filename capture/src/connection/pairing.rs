@@ -27,6 +27,9 @@ pub(super) const MAX_UNANSWERED: usize = 1024;
 /// takes for one.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
+/// Places for so many exchanges are part of what a connection costs. More are counted, and let go of when they are empty.
+const PLACES: usize = 4;
+
 /// So many unanswered requests make a client one that pipelines, whatever is missing: a gap among the responses may be told after the
 /// next request, but not after the one behind it.
 const SURELY_PIPELINED: usize = 2;
@@ -173,6 +176,7 @@ impl<W: Write> Exchanges<W> {
             && let Some(exchange) = self.open.pop_back()
         {
             exchange.end(at);
+            self.tidy();
         }
     }
 
@@ -187,6 +191,14 @@ impl<W: Write> Exchanges<W> {
             && let Some(exchange) = self.open.pop_front()
         {
             exchange.end(at);
+            self.tidy();
+        }
+    }
+
+    /// Lets go of places that nothing needs.
+    fn tidy(&mut self) {
+        if self.open.is_empty() && self.open.capacity() > PLACES {
+            self.open = VecDeque::new();
         }
     }
 
@@ -202,6 +214,23 @@ impl<W: Write> Exchanges<W> {
             self.disordered = true;
         }
         self.missed_responses = true;
+    }
+
+    /// How much memory the places cost beyond the usual, in bytes.
+    pub(super) fn kept(&self) -> usize {
+        let places = self.open.capacity();
+        if places > PLACES { places * size_of::<Exchange<W>>() } else { 0 }
+    }
+
+    /// Too much is kept in all: what is not needed goes, and where that is not enough, the answers that are waited for are taken to be missed.
+    pub(super) fn give_up(&mut self, at: Duration) {
+        self.open.shrink_to(PLACES);
+        if self.kept() == 0 {
+            return;
+        }
+        self.missed_responses = true;
+        self.disordered |= self.pipelines;
+        self.give_up_awaited(Abort::Capture, at);
     }
 
     /// No response comes any more.

@@ -2,8 +2,9 @@
 //!
 //! Three lists, each ordered by last use, are evicted in this order where there are too many entries: handshakes and what closed connections left;
 //! connections of which one side was heard only; all others. So neither a flood of SYNs nor one of data from forged addresses costs a connection
-//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
-//! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
+//! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held in all, out of order or because a head is
+//! not whole yet, the connection that has held something for longest gives that up. Each of these takes the first of a list: no packet costs a look
+//! at others.
 
 use std::time::Duration;
 

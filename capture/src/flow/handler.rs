@@ -17,6 +17,14 @@ pub trait Handler {
     /// What comes next in one direction. After a direction's [`Piece::End`] there is nothing more of it.
     fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>);
 
+    /// How much memory it keeps of what was said because it cannot be told before more comes, in bytes. It counts as held.
+    fn kept(&self, _: &Self::Connection) -> usize {
+        0
+    }
+
+    /// Too much is held in all: gives up what it keeps of this one.
+    fn give_up(&mut self, _: &mut Self::Connection, _: Duration) {}
+
     /// It is over: nothing more of it comes.
     fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration);
 }

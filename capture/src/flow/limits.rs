@@ -5,9 +5,9 @@ use std::time::Duration;
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory for what is held out of order, in all, in bytes.
+    /// Memory for what is held in all, out of order and of messages that cannot be told yet, in bytes.
     pub bytes: usize,
-    /// Of one direction, in bytes.
+    /// Out of order, of one direction, in bytes.
     pub flow_bytes: usize,
     /// Entries: connections, handshakes and what closed connections left.
     pub flows: usize,

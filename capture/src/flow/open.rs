@@ -18,6 +18,8 @@ pub(super) struct Open<C> {
     pub(super) isn: [Option<u32>; 2],
     sides: [Reassembly; 2],
     heard: [bool; 2],
+    /// What the handler keeps of it, in bytes.
+    kept: usize,
     /// A SYN that may begin another connection: by which end, with which number. Anyone can send one, so it counts once it is answered.
     rival: Option<(End, u32)>,
 }
@@ -41,16 +43,16 @@ impl<C> Open<C> {
                 side.begin(isn.wrapping_add(1));
             }
         }
-        Self { connection, client, isn: half.isn, sides, heard: half.heard, rival: None }
+        Self { connection, client, isn: half.isn, sides, heard: half.heard, kept: 0, rival: None }
     }
 
     pub(super) fn list(&self) -> List {
         if self.heard == [true; 2] { List::Established } else { List::OneSided }
     }
 
-    /// How much memory is held out of order, in bytes.
+    /// How much memory is held, out of order and by the handler, in bytes.
     pub(super) fn held(&self) -> usize {
-        self.sides[0].held() + self.sides[1].held()
+        self.sides[0].held() + self.sides[1].held() + self.kept
     }
 
     pub(super) fn segment<H: Handler<Connection = C>>(
@@ -89,6 +91,7 @@ impl<C> Open<C> {
         }
         let mut emit = |piece: Piece<'_>| handler.piece(connection, end == *client, piece);
         sides[end].segment(segment, &mut counters.streams, &mut emit);
+        self.kept = handler.kept(&self.connection);
         self.next()
     }
 
@@ -137,7 +140,7 @@ impl<C> Open<C> {
         Next::Close(Closed::Reset)
     }
 
-    /// Gives up all holes.
+    /// Gives up all holes, and what the handler keeps.
     pub(super) fn release<H: Handler<Connection = C>>(
         &mut self,
         at: Duration,
@@ -148,6 +151,8 @@ impl<C> Open<C> {
             let mut emit = |piece: Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
             self.sides[side].release(at, &mut counters.streams, &mut emit);
         }
+        handler.give_up(&mut self.connection, at);
+        self.kept = 0;
         self.next()
     }
 

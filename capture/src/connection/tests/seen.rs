@@ -7,6 +7,7 @@
 //! >~ 5       five of the client's bytes are lost (0: unknown)  <~ 5
 //! >.  <.     FIN                                               >!  <!     RST
 //! + 2000     so many milliseconds pass
+//! -          too much is held elsewhere: it gives up what it keeps
 //! midstream  (first) the connection was open already
 //! ```
 
@@ -29,6 +30,7 @@ pub(super) enum Line {
     Gap(bool, u64),
     End(bool, bool),
     Pause(u64),
+    GiveUp,
 }
 
 /// What is told of one exchange.
@@ -180,6 +182,7 @@ pub(super) fn parse(transcript: &str) -> (bool, Vec<Line>) {
             ">~" | "<~" => Line::Gap(client, rest.trim().parse().unwrap()),
             ">." | "<." => Line::End(client, false),
             ">!" | "<!" => Line::End(client, true),
+            "-" => Line::GiveUp,
             "+" => Line::Pause(rest.trim().parse().unwrap()),
             _ => panic!("{line}"),
         }
@@ -225,6 +228,10 @@ pub(super) fn play<'a>(midstream: bool, lines: &'a [Line], cut: impl Fn(usize, &
             Line::Gap(client, n) => connection.piece(*client, Piece::Gap(*n, at), &mut told),
             Line::End(client, reset) => connection.piece(*client, Piece::End { reset: *reset, at }, &mut told),
             Line::Pause(n) => at += Duration::from_millis(*n),
+            Line::GiveUp => {
+                connection.give_up(at, &mut told);
+                assert_eq!(connection.kept(), 0);
+            }
         }
     }
     told.losses = connection.losses();

@@ -58,6 +58,49 @@ fn a_gap_in_a_chunked_body_or_a_head_ends_the_message() {
 }
 
 #[test]
+fn what_is_given_up_for_want_of_room_is_as_if_it_was_lost() {
+    // Nothing is kept of a message whose bytes are told as they come.
+    check(
+        r"> POST /1 HTTP/1.1\r\nContent-Length: 4\r\n\r\nab
+          -
+          > cd
+          < HTTP/1.1 200 A\r\nContent-Length: 0\r\n\r\n",
+        &["POST /1 \"abcd\" -> 200 A"],
+    );
+    // Heads.
+    check(
+        r"> GET /1 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 A\r\nContent-Length: 0\r\n
+          -
+          < \r\n
+          > GET /2 HTTP/1.1\r\nAccept:
+          -
+          >  x\r\n\r\n
+          > GET /3 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 C\r\nContent-Length: 0\r\n\r\n",
+        &["GET /1 (capture)", "GET /3 -> 200 C"],
+    );
+    // Requests of a client that pipelines, whose answers are then nobody's, until it begins anew.
+    check(
+        r"> GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\n\r\nGET /4 HTTP/1.1\r\n\r\nGET /5 HTTP/1.1\r\n\r\n
+          -
+          < HTTP/1.1 200 A\r\nContent-Length: 0\r\n\r\n
+          + 1000
+          > GET /6 HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 F\r\nContent-Length: 0\r\n\r\n",
+        &[
+            "GET /1 (capture)",
+            "GET /2 (capture)",
+            "GET /3 (capture)",
+            "GET /4 (capture)",
+            "GET /5 (capture)",
+            "GET /6 -> 200 F",
+            "orphan HTTP/1.1 200 A",
+        ],
+    );
+}
+
+#[test]
 fn a_lost_response_is_not_mistaken() {
     // The client waits for each answer, so the answer behind the gap is the newest request's.
     check(

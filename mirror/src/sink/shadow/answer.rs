@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::body::CHUNK_OVERHEAD;
 use crate::budget::{Budget, Charge, Share};
 use crate::exchange::Response;
-use crate::http1::{BodyDecoder, Header, Piece, ResponseHead, head_length, response_framing};
+use crate::http1::{BodyDecoder, Framing, Header, Piece, ResponseHead, head_length, response_framing};
 use crate::outcome::{DropReason, FailReason};
 
 /// The longest head an answer may have: far over what servers send, and small beside the byte budget.
@@ -51,7 +51,8 @@ impl From<FailReason> for Unanswered {
     }
 }
 
-/// Reads the final answer to a request of this method; interim answers are passed over, save 101, which ends it.
+/// Reads the final answer to a request of this method; interim answers are passed over, save 101, which ends it. So does a 2xx to a CONNECT: a tunnel
+/// has no end that would be the answer's (RFC 9110 §9.3.6).
 pub(super) async fn receive(
     read: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
@@ -86,7 +87,11 @@ pub(super) async fn receive(
             break (head, first_byte);
         }
     };
-    let framing = response_framing(method, &head).map_err(|_| FailReason::Protocol)?;
+    let tunnel = head.status == 101 || method == b"CONNECT" && matches!(head.status, 200..=299);
+    let framing = match tunnel {
+        true => Framing::None,
+        false => response_framing(method, &head).map_err(|_| FailReason::Protocol)?,
+    };
     let mut kept = Kept { keep, body: Vec::new(), length: 0, truncated: None };
     let mut decoder = BodyDecoder::new(framing);
     let (trailers, closed) = loop {
@@ -109,7 +114,7 @@ pub(super) async fn receive(
     Ok(Answered {
         status: head.status,
         // Bytes that nobody asked for make the next answer's start unknown.
-        reusable: keep_alive && !closed && head.status != 101 && input.is_empty(),
+        reusable: keep_alive && !closed && !tunnel && input.is_empty(),
         response: keep.map(|_| Response {
             first_byte,
             total: sent.elapsed(),
@@ -188,4 +193,27 @@ async fn read_head(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) ->
 async fn fill(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> Result<usize, FailReason> {
     input.reserve(READ);
     read.read_buf(input).await.map_err(|_| FailReason::Reset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the other end says, while it goes on listening.
+    async fn answer(method: &[u8], says: &str) -> (u16, bool) {
+        let (mut read, mut target) = tokio::io::duplex(1024);
+        tokio::io::AsyncWriteExt::write_all(&mut target, says.as_bytes()).await.expect("room for it");
+        let answered = receive(&mut read, &mut BytesMut::new(), method, None, Instant::now()).await;
+        let Ok(answered) = answered else { panic!("{says}: no answer") };
+        (answered.status, answered.reusable)
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_ends_an_answer_and_is_not_used_again() {
+        assert_eq!(answer(b"CONNECT", "HTTP/1.1 200 Established\r\n\r\n").await, (200, false));
+        assert_eq!(answer(b"CONNECT", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").await, (200, false));
+        assert_eq!(answer(b"GET", "HTTP/1.1 101 Switching Protocols\r\n\r\n").await, (101, false));
+        assert_eq!(answer(b"CONNECT", "HTTP/1.1 405 No\r\nContent-Length: 2\r\n\r\nno").await, (405, true));
+        assert_eq!(answer(b"GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await, (200, true));
+    }
 }
