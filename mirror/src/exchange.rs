@@ -222,6 +222,11 @@ impl Exchange {
         self.shared.ended.get().copied()
     }
 
+    /// Whether it has ended and every target has made something of its copy.
+    pub fn is_over(&self) -> bool {
+        self.ended().is_some() && self.answers().all(|(_, answer)| answer.is_some())
+    }
+
     /// Every target's name and what it made of its copy, where that is known.
     pub fn answers(&self) -> impl Iterator<Item = (&str, Option<&Answer>)> {
         self.shared

@@ -8,13 +8,14 @@ import reaches
 from backend import WORKLOADS
 from listening import PLACEMENTS
 from machine import Sample
-from tables import having, median, number, ratio, table, total
+from tables import having, median, number, percent, ratio, table, total
 from watchers import RING_MB, WATCHERS
 
 TITLES = {workload.key: workload.title for workload in WORKLOADS}
 ABOUT_WATCHED = (
     "CPU: user and system time of the watcher's process, until it has taken the last exchange; what the kernel does to hand it packets "
-    "is done by who sends them, and shows in the ratio. Completed: by the load generator, warm-up and all. Counted: whole "
+    "is done by who sends them, and shows in the ratio. Per exchange that the load generator completed, and per one that was taken: what is "
+    "lost early costs little. Completed: by the load generator, warm-up and all. Counted: whole "
     "exchanges found by fastavro in the recording, or requests in the target's access log; the generator breaks off its last "
     "requests, which are counted and not completed. Lost: completed less what the watcher says it took or what was counted, "
     "whichever is less. Peak: VmHWM, which has the ring in it "
@@ -97,7 +98,7 @@ def watched_table(samples: List[Sample]) -> str:
                     + [whole(own, name) for name in ("completed", "own", "counted", "lost", "kernel_dropped")]
                     + [number(median(own, "peak_rss_mb"), 1), faults(own)]
                 )
-    head = ["workload", "watcher", "requests/s", "÷ nobody", "p99 µs", "CPU µs an exchange", "CPU µs a delivered one"]
+    head = ["workload", "watcher", "requests/s", "÷ nobody", "p99 µs", "CPU µs an exchange", "CPU µs one taken"]
     head += ["completed", "says it took", "counted", "lost", "kernel drops", "peak MB", "given up"]
     return table(head, rows)
 
@@ -115,9 +116,10 @@ def lag_table(samples: List[Sample]) -> str:
     rows = [
         [WATCHERS[sample["watcher"]].title, str(sample["sent"]), str(sample["arrived"])]
         + [number(sample[name], 0) for name in ("median_us", "p99_us", "max_us")]
+        + [percent(sample["cpu_others"])]
         for sample in samples
     ]
-    return table(["watcher", "sent", "arrived", "median µs", "p99 µs", "most µs"], rows)
+    return table(["watcher", "sent", "arrived", "median µs", "p99 µs", "most µs", "others had of a CPU"], rows)
 
 
 def saved_table(samples: List[Sample]) -> str:

@@ -89,10 +89,13 @@ def measure(listening: Listening, keys: List[str], placement: Placement, rate: f
                 send(upstream if watcher.daemon else target.port, rate, WARM_UP)
                 wait_for(target, round(WARM_UP * rate))
                 target.lags_ns.clear()
+                before, began = listening.disturbance(watcher)[0], time.monotonic()
                 sent = send(upstream if watcher.daemon else target.port, rate, seconds)
+                others = (listening.disturbance(watcher)[0] - before) / (time.monotonic() - began)
                 wait_for(target, sent)
                 told = watcher.end()
-            samples.append({"watcher": key, "sent": sent, "faults": told["faults"], **distribution(target.lags_ns)})
+            facts = {"watcher": key, "sent": sent, "cpu_others": others, "faults": told["faults"]}
+            samples.append({**facts, **distribution(target.lags_ns)})
         say(f"lag at {rate:.0f}/s, {kind.title}: median {number(samples[-1]['median_us'], 0)} us")
     return samples
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass
-from typing import Callable, FrozenSet, List, Optional
+from typing import Callable, FrozenSet, List, Optional, Tuple
 
 import load
 import machine
@@ -111,13 +111,12 @@ class Listening(contextlib.ExitStack):
         with WATCHERS[key](self.place, self.upstream.port, self.target.port, placement.watcher) as watcher:
             warm = drive(WARM_UP)
             self.rest(watcher, workload)
-            cpu, delivered = watcher.cpu_seconds(), self.target.count(workload)
-            before, own_before = machine.seconds(EITHER), self.cpu_seconds(watcher)
+            cpu, taken = watcher.cpu_seconds(), self.taken(watcher, workload)
+            before = self.disturbance(watcher)
             outcome = drive(seconds)
-            busy, stolen = (after - before for after, before in zip(machine.seconds(EITHER), before))
-            others = busy - (self.cpu_seconds(watcher) - own_before)
+            others, stolen = (after - before for after, before in zip(self.disturbance(watcher), before))
             self.rest(watcher, workload)
-            cpu, delivered = watcher.cpu_seconds() - cpu, self.target.count(workload) - delivered
+            cpu, taken = watcher.cpu_seconds() - cpu, self.taken(watcher, workload) - taken
             told = watcher.end()
         if watcher.shadows:
             told["counted"] = self.target.count(workload) - delivered_before
@@ -130,19 +129,23 @@ class Listening(contextlib.ExitStack):
             "cpu_others": others / seconds,
             "rps": outcome["requests"] / outcome["seconds"],
             "cpu_us": each(cpu, outcome["requests"]) if watcher.daemon else None,
-            "cpu_us_delivered": each(cpu, delivered) if watcher.shadows else None,
+            "cpu_us_delivered": each(cpu, taken),
             "completed": completed,
             "lost": lost(completed, told["own"], told["counted"]),
             **told,
             **outcome,
         }
 
-    def cpu_seconds(self, watcher: Watcher) -> float:
-        """Of all that is the bench's: the servers, the watcher, this process and the load generators that have ended."""
+    def taken(self, watcher: Watcher, workload: Workload) -> int:
+        return self.target.count(workload) if watcher.shadows else watcher.taken() or 0
+
+    def disturbance(self, watcher: Watcher) -> Tuple[float, float]:
+        """CPU seconds so far that other processes had, and that the host of a virtual machine took."""
+        busy, stolen = machine.seconds(EITHER)
         servers = sum(backend.daemon.cpu_seconds() for backend in (self.upstream, self.target))
-        times = os.times()
+        times = os.times()  # of this process, and of the load generators that have ended
         here = times.user + times.system + times.children_user + times.children_system
-        return servers + watcher.cpu_seconds() + here
+        return busy - servers - watcher.cpu_seconds() - here, stolen
 
     def on(self, placement: Placement) -> None:
         for backend in (self.upstream, self.target):

@@ -64,6 +64,10 @@ class Watcher:
     def still(self) -> object:
         return None
 
+    def taken(self) -> Optional[int]:
+        """How many exchanges it says it has taken by now, where it does."""
+        return None
+
     def cpu_seconds(self) -> float:
         return self.daemon.cpu_seconds() if self.daemon else 0.0
 
@@ -119,6 +123,9 @@ class Mirror(Watcher):
     def still(self) -> object:
         now = self.metrics()
         return now.sum("mirror_source_exchanges_total"), now.sum("mirror_sink_in_flight")
+
+    def taken(self) -> Optional[int]:
+        return self.metrics().sum("mirror_sink_delivered_total")
 
     def before_end(self) -> Dict[str, object]:
         now = self.metrics()

@@ -23,6 +23,7 @@ pub use faults::Faults;
 
 use crate::namespace::Namespace;
 use crate::tap::Tap;
+use crate::{WITHIN, wait_for};
 use cable::Cable;
 use copies::Outlet;
 
@@ -120,6 +121,10 @@ impl Wire {
         };
         self.client.ip(&[v4(CLIENT), v4(CLIENT_TOO), v6(CLIENT_6), up.clone()].concat());
         self.server.ip(&[v4(SERVER), v6(SERVER_6), up].concat());
+        if has_ipv6() {
+            self.client.within(|| wait_until_local(CLIENT_6));
+            self.server.within(|| wait_until_local(SERVER_6));
+        }
     }
 
     /// What it has carried so far.
@@ -152,6 +157,19 @@ impl Drop for Wire {
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+/// An address of IPv6 becomes the host's own a little after it is said to: until then, what is sent to it is sent out.
+fn wait_until_local(address: Ipv6Addr) {
+    const LOCAL: u32 = 0x8000_0000;
+    let route = format!("{:032x} 80 ", address.to_bits());
+    let is_local = |line: &str| {
+        let flags = line.split_whitespace().nth(8).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        line.starts_with(&route) && flags.is_some_and(|flags| flags & LOCAL != 0)
+    };
+    wait_for("an address of our own", WITHIN, || {
+        std::fs::read_to_string("/proc/thread-self/net/ipv6_route").ok()?.lines().any(is_local).then_some(())
+    });
 }
 
 fn has_ipv6() -> bool {

@@ -4,14 +4,17 @@ use std::process::{Command, Stdio};
 
 use mirror_tests::capture::is_permitted;
 use mirror_tests::listener::Listener;
-use mirror_tests::{Conn, Mirror, Server, is_there};
+use mirror_tests::{Conn, Metrics, Mirror, Server, WITHIN, is_there};
 
 #[test]
 fn the_metrics_pass_promtool() {
     let server = Server::ok();
     let Some(listener) = Listener::to(server.address()) else { return };
     assert_eq!(Conn::open(server.address()).exchange("GET / HTTP/1.1\r\nHost: app\r\n\r\n").text(), "ok");
-    let metrics = listener.mirror.wait_settled(1);
+    listener.mirror.wait_settled(1);
+    // What is counted of packets is told ten times a second.
+    let segments = |metrics: &Metrics| metrics.sum("mirror_capture_packets_total", &["kind=\"segment\""]);
+    let metrics = listener.mirror.wait_for(WITHIN, |metrics| segments(metrics) >= 1.0);
     for (name, label) in [
         ("mirror_source_exchanges_total", "source=\"capture\""),
         ("http_server_request_duration_seconds_count", "source=\"capture\""),

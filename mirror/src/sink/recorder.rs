@@ -118,17 +118,27 @@ impl Sink for Recorder {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut open = true;
         while open || !collecting.is_empty() {
-            tokio::select! {
-                offer = stream.next(), if open => match offer {
-                    Some(Offer { exchange, account }) => {
-                        let recorder = recorder.clone();
-                        collecting.spawn(async move { recorder.record(exchange, account).await });
-                    }
-                    None => open = false,
-                },
-                Some(_) = collecting.join_next() => while collecting.try_join_next().is_some() {},
-                _ = tick.tick() => recorder.flush(),
+            let offer = tokio::select! {
+                offer = stream.next(), if open => offer,
+                Some(_) = collecting.join_next() => {
+                    while collecting.try_join_next().is_some() {}
+                    continue;
+                }
+                _ = tick.tick() => {
+                    recorder.flush();
+                    continue;
+                }
                 _ = shutdown.wait_for(|now| *now) => break,
+            };
+            match offer {
+                // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
+                // listener offers.
+                Some(Offer { exchange, account }) if exchange.is_over() => recorder.record(exchange, account).await,
+                Some(Offer { exchange, account }) => {
+                    let recorder = recorder.clone();
+                    collecting.spawn(async move { recorder.record(exchange, account).await });
+                }
+                None => open = false,
             }
         }
         // Settles what is still being collected as dropped at shutdown, before the last block.

@@ -106,9 +106,9 @@ fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
             method: head.method.clone(),
             target: head.target.clone(),
             version: Bytes::from_static(head.version().as_bytes()),
-            message: message(&head.headers, request),
+            message: message(head.headers.clone(), request),
         },
-        response: response_head.and_then(Result::ok).map(|head| recorded(&head, response)),
+        response: response_head.and_then(Result::ok).map(|head| recorded(head, response)),
         aborted,
         request_end: exchange.request_end(),
         response_start,
@@ -128,16 +128,16 @@ fn doubt(exchange: &Exchange, response: Option<&Result<ResponseHead, HeadError>>
     }
 }
 
-fn recorded(head: &ResponseHead, body: Body) -> RecordedResponse {
+fn recorded(head: ResponseHead, body: Body) -> RecordedResponse {
     RecordedResponse {
         version: Bytes::from_static(head.version().as_bytes()),
         status: head.status,
-        reason: head.reason.clone(),
-        message: message(&head.headers, body),
+        reason: head.reason,
+        message: message(head.headers, body),
     }
 }
 
-fn message(headers: &Headers, body: Body) -> RecordedMessage {
+fn message(headers: Headers, body: Body) -> RecordedMessage {
     RecordedMessage {
         headers: lines(headers),
         body: body.pieces,
@@ -147,13 +147,13 @@ fn message(headers: &Headers, body: Body) -> RecordedMessage {
     }
 }
 
-fn lines(headers: &Headers) -> Vec<(Bytes, Bytes)> {
-    headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect()
+fn lines(headers: Headers) -> Vec<(Bytes, Bytes)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
 }
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
-    section.and_then(read).map(|headers| lines(&headers)).unwrap_or_default()
+    section.and_then(read).map(lines).unwrap_or_default()
 }
 
 /// What the targets have made of their copies by now.
@@ -180,5 +180,5 @@ fn answered(response: &Response) -> RecordedResponse {
         trailers: response.trailers.clone(),
         truncated: response.truncated,
     };
-    recorded(&response.head, body)
+    recorded(response.head.clone(), body)
 }
