@@ -19,10 +19,12 @@ mod address;
 mod admin;
 mod capture;
 mod check;
+mod condition;
 mod draft;
 mod faults;
 mod forms;
 mod marker;
+mod pipeline;
 mod ports;
 mod record;
 mod shadow;
@@ -32,13 +34,18 @@ mod units;
 pub use address::{ListenAddress, Target, UpstreamAddress};
 pub use admin::{AdminConfig, DEFAULT_ADMIN};
 pub use capture::{CaptureConfig, CaptureFrom};
+pub use condition::{ConditionConfig, ConditionMap};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
+pub use pipeline::{
+    Edits, Expression, FilterConfig, FractionConfig, Name, PathEdit, RateConfig, Replace, RewriteConfig, SplitConfig,
+    StageConfig, Token,
+};
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
-pub use units::{ByteSize, Fraction, Period};
+pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,6 +73,9 @@ pub struct Config {
     pub record: Option<RecordConfig>,
     /// The fraction of the exchanges that is mirrored, to every sink that does not say its own: `25%`, `1/1000`, `0.5`.
     pub fraction: Fraction,
+    /// Stages that every exchange passes before it goes to the sinks, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipeline: Vec<StageConfig>,
     /// The header added to every copy, which also stops mirror loops.
     pub marker: MarkerConfig,
     /// The proxy's own settings.
@@ -207,6 +217,7 @@ impl Default for Config {
             shadow: Vec::new(),
             record: None,
             fraction: Fraction::ALL,
+            pipeline: Vec::new(),
             marker: MarkerConfig::default(),
             proxy: ProxyConfig::default(),
             engine: EngineConfig::default(),

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -85,8 +86,15 @@ impl Engine {
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
         let lengths = queues.iter().map(crate::queue::Queue::length).collect();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, metrics).map_err(std::io::Error::other)?;
-        let fanout = Fanout { pipeline: Pipeline::new(config), queues };
+        let pipeline = Pipeline::new(config);
+        let holds = pipeline.needs_response();
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, holds, metrics)
+            .map_err(std::io::Error::other)?;
+        let held = Arc::new(AtomicUsize::new(0));
+        let of_held = held.clone();
+        let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
+        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait before a stage for their response.", held_now);
+        let fanout = Fanout { pipeline, sinks: sinks.clone(), queues, held };
 
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {

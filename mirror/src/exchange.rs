@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::body::BodyReader;
 use crate::budget::Charge;
+use crate::condition::{Facts, ResponseFacts};
 use crate::http1::{HeadError, RequestHead, ResponseHead};
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
 use crate::sink::SinkSlot;
@@ -61,6 +62,18 @@ pub struct Exchange {
     pub request: Arc<RequestHead>,
     pub(crate) request_body: Option<BodyReader>,
     pub(crate) response_body: Option<BodyReader>,
+    /// What stages are told of the response, once the exchange has ended and a stage waited for that.
+    seen: Option<Arc<SeenResponse>>,
+    /// Sinks that a stage keeps it from.
+    kept_from: Vec<usize>,
+}
+
+/// The response of an exchange that has ended, for stages.
+#[derive(Debug)]
+struct SeenResponse {
+    head: Option<ResponseHead>,
+    latency: Option<Duration>,
+    size: u64,
 }
 
 impl Exchange {
@@ -68,7 +81,30 @@ impl Exchange {
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Exchange, HeadError> {
         let wire = &shared.request_head;
         let request = RequestHead::parse(wire).or_else(|error| RequestHead::parse_lenient(wire).ok_or(error))?;
-        Ok(Exchange { shared, request: Arc::new(request), request_body: None, response_body: None })
+        let request = Arc::new(request);
+        Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None, kept_from: Vec::new() })
+    }
+
+    /// One with this head alone, for tests of what looks at exchanges.
+    #[cfg(test)]
+    pub(crate) fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
+        let charge = crate::budget::Budget::new(1 << 20).charge(1).expect("room for one byte");
+        Exchange::new(Arc::new(Shared {
+            id: ExchangeId(7),
+            origin: Origin { source: "proxy", client },
+            started: SystemTime::UNIX_EPOCH,
+            request_head: Bytes::copy_from_slice(head.as_bytes()),
+            ambiguous: false,
+            upstream: OnceLock::new(),
+            request_end: OnceLock::new(),
+            response: OnceLock::new(),
+            ended_ambiguously: OnceLock::new(),
+            ended: OnceLock::new(),
+            sinks: Arc::new([]),
+            answers: Answers::default(),
+            _charge: charge,
+        }))
+        .expect("a head")
     }
 
     /// The same exchange for one sink, with that sink's own readers.
@@ -78,7 +114,50 @@ impl Exchange {
             request: self.request.clone(),
             request_body: Some(request_body),
             response_body,
+            seen: self.seen.clone(),
+            kept_from: Vec::new(),
         }
+    }
+
+    /// What conditions may be asked about.
+    pub fn facts(&self) -> Facts<'_> {
+        let RequestHead { method, target, headers, .. } = &*self.request;
+        let length = headers.get("content-length").and_then(|length| std::str::from_utf8(length).ok());
+        Facts {
+            method,
+            target,
+            headers,
+            client: self.shared.origin.client,
+            source: self.shared.origin.source,
+            request_size: length.and_then(|length| length.parse().ok()),
+            response: self.seen.as_deref().map(|seen| ResponseFacts {
+                status: seen.head.as_ref().map(|head| head.status),
+                headers: seen.head.as_ref().map(|head| &head.headers),
+                latency: seen.latency,
+                size: seen.size,
+            }),
+        }
+    }
+
+    /// The request's length in bytes, as far as its head tells it.
+    pub(crate) fn request_length(&self) -> u64 {
+        self.shared.request_head.len() as u64 + self.facts().request_size.unwrap_or_default()
+    }
+
+    /// Another target of a group gets it, and not this one.
+    pub(crate) fn keep_from(&mut self, sink: usize) {
+        self.kept_from.push(sink);
+    }
+
+    /// Whether [`keep_from`](Self::keep_from) was said of it.
+    pub(crate) fn is_kept_from(&self, sink: usize) -> bool {
+        self.kept_from.contains(&sink)
+    }
+
+    /// The exchange has ended, with so many bytes of a response's body.
+    pub(crate) fn end_seen(&mut self, size: u64) {
+        let (latency, head) = self.response().unzip();
+        self.seen = Some(Arc::new(SeenResponse { head: head.and_then(Result::ok), latency, size }));
     }
 
     /// The id.

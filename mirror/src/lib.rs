@@ -27,6 +27,7 @@
 
 pub mod body;
 pub mod budget;
+pub mod condition;
 pub mod config;
 pub mod engine;
 pub mod exchange;
@@ -38,7 +39,9 @@ pub mod pressure;
 pub mod queue;
 pub mod recording;
 pub mod resolve;
+mod response_end;
 pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod telemetry;
+pub mod template;

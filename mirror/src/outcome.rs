@@ -80,6 +80,12 @@ reasons! {
     SkipReason {
         /// It is outside the fraction that is mirrored.
         Fraction = "fraction",
+        /// A filter left it out.
+        Filter = "filter",
+        /// A rate limit left it out.
+        Rate = "rate",
+        /// It went to another target of its group.
+        Split = "split",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
+use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
 use crate::telemetry::{SinkMetrics, Telemetry};
@@ -39,6 +40,8 @@ pub struct SinkSlot {
     pub queue: usize,
     /// What it has finished with and waits for something else.
     pub(crate) backlog: Backlog,
+    /// The stages before it.
+    pub(crate) pipeline: Pipeline,
     /// Whether it reads responses.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
@@ -84,6 +87,7 @@ pub(crate) fn plan(
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
+            pipeline: Pipeline::of_sink(&shadow.pipeline),
             reads_responses: false,
             reads_answers: false,
             answers: true,
@@ -101,6 +105,7 @@ pub(crate) fn plan(
             share,
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
+            pipeline: Pipeline::of_sink(&record.pipeline),
             reads_responses: true,
             reads_answers: true,
             answers: false,

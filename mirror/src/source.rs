@@ -12,11 +12,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
 use crate::outcome::{Abort, DropReason};
 use crate::pressure::{Arriving, OneArriving, Pressure};
 use crate::queue::QueueLength;
+use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -46,6 +47,9 @@ struct Inner {
     /// Arrivals of patient taps that the fan-out has not taken yet.
     arriving: Arriving,
     keeps_answers: bool,
+    /// Whether stages before the fan-out may have to know the response, and what their readers of responses hold: next to nothing.
+    holds: bool,
+    held: Arc<Share>,
     instance: u64,
     sequence: AtomicU64,
 }
@@ -54,6 +58,8 @@ struct Inner {
 pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
+    /// For the stages before the fan-out, where one may have to know the response.
+    pub(crate) response_end: Option<ResponseEnd>,
     /// Counts it, where its source asks for that.
     pub(crate) _counted: Option<OneArriving>,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Copy {
     pub(crate) account: Account,
     pub(crate) request_body: BodyReader,
     pub(crate) response_body: Option<BodyReader>,
+    /// For the sink's stages, where one may have to know the response.
+    pub(crate) response_end: Option<ResponseEnd>,
 }
 
 /// What a source knows of an exchange that it did not carry but saw pass.
@@ -83,12 +91,15 @@ impl Tap {
         budget: Arc<Budget>,
         sinks: Arc<[SinkSlot]>,
         queues: Box<[QueueLength]>,
+        holds: bool,
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
         let keeps_answers = sinks.iter().any(|sink| sink.reads_answers);
         let instance = getrandom::u64()?;
         let inner = Inner {
             arrivals,
+            held: Share::new(budget.limit()),
+            holds,
             budget,
             sinks,
             queues,
@@ -175,23 +186,34 @@ impl Tap {
             _charge: charge,
         });
         let taking = || tap.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
-        let lag = |sink: &SinkSlot| if self.patient { sink.lag.max(sink.share.limit() as u64) } else { sink.lag };
-        let bounds = |sink: &SinkSlot| SlotBounds { lag: lag(sink), share: sink.share.clone() };
+        // What is held back for its response may be behind by all that the sink may hold, as if it came from a source that waits.
+        let waits = |sink: &SinkSlot| tap.holds || sink.pipeline.needs_response();
+        let whole = |share: &Arc<Share>| SlotBounds { lag: share.limit() as u64, share: share.clone() };
+        let bounds = |sink: &SinkSlot| match self.patient || waits(sink) {
+            true => SlotBounds { lag: sink.lag.max(sink.share.limit() as u64), share: sink.share.clone() },
+            false => SlotBounds { lag: sink.lag, share: sink.share.clone() },
+        };
         let (request, request_readers) = BodyWriter::new(taking().map(|(_, sink)| bounds(sink)), &tap.budget);
-        let reading = taking().filter(|(_, sink)| sink.reads_responses);
-        let (response, response_readers) = BodyWriter::new(reading.map(|(_, sink)| bounds(sink)), &tap.budget);
-        let mut response_readers = response_readers.into_iter();
+        let ends = |sink: &SinkSlot| sink.pipeline.needs_response();
+        let of_responses = taking().flat_map(|(_, sink)| {
+            [sink.reads_responses.then(|| bounds(sink)), ends(sink).then(|| whole(&sink.share))].into_iter().flatten()
+        });
+        let of_all = tap.holds.then(|| whole(&tap.held));
+        let (response, readers) = BodyWriter::new(of_responses.chain(of_all), &tap.budget);
+        let mut readers = readers.into_iter();
         let copies = taking()
             .zip(request_readers)
             .map(|((index, sink), request_body)| Copy {
                 account: Account::new(shared.clone(), index),
                 request_body,
-                response_body: if sink.reads_responses { response_readers.next() } else { None },
+                response_body: if sink.reads_responses { readers.next() } else { None },
+                response_end: if ends(sink) { readers.next().map(ResponseEnd) } else { None },
             })
             .collect();
+        let response_end = readers.next().map(ResponseEnd);
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, _counted: counted });
+        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, response_end, _counted: counted });
         Some(ExchangeWriter { shared, clock, request, response, budget: tap.budget.clone() })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mirror::config::{
     AdminConfig, BackoffConfig, ByteSize, CaptureConfig, CaptureFrom, Config, EngineConfig, Fraction, HostPolicy,
     LimitsConfig, LogConfig, LogFormat, MarkerConfig, Period, ProxyConfig, ReassemblyConfig, RecordConfig,
-    ShadowConfig,
+    ShadowConfig, StageConfig,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -121,6 +121,21 @@ prop_compose! {
     }
 }
 
+/// A stage, each of its forms.
+fn stage() -> impl Strategy<Value = StageConfig> {
+    let forms = [
+        "filter: method = GET and path = /api/**",
+        "filter: {deny: {path: ['/health*', '~^/v[12]/'], any: [{status: 5xx}, 'latency > 1s']}}",
+        "filter: {allow: {header: {x-a: true, x-b: false, x-c: [1, '2*']}, not: {client: [10.0.0.0/8, '::1']}}, deny: query.debug}",
+        "filter: {allow: {all: [], request_size: '> 1KiB', status: [404, '>= 500'], response_type: text/*}}",
+        "fraction: 10%",
+        "fraction: {of: 1/3, by: cookie.session}",
+        "rate: 500/s",
+        "rate: {requests: 60/m, bytes: 1MiB/s, burst: 5, burst_bytes: 64KiB, by: path.2}",
+    ];
+    select(forms.to_vec()).prop_map(|yaml| serde_yaml::from_str(yaml).unwrap())
+}
+
 prop_compose! {
     fn config()(
         ports in prop::collection::btree_set(1u16..1000, 1..4),
@@ -128,6 +143,7 @@ prop_compose! {
         upstream in select(vec!["http://app", ":8080", "[::1]:8080"]),
         shadow in prop::collection::btree_set(1000u16..8000, 0..4)
             .prop_flat_map(|ports| ports.into_iter().map(shadow).collect::<Vec<_>>()),
+        pipeline in prop::collection::vec(stage(), 0..4),
         (record, fraction, marker, proxy, threads) in (of(record()), fraction(), marker(), proxy(), count()),
         memory in size(1 << 50),
         (captures, reassembly) in (prop::collection::vec(capture(), 0..3), reassembly()),
@@ -144,7 +160,7 @@ prop_compose! {
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
             capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
-            shadow, record, fraction, marker, proxy, drain_timeout, exit_after,
+            shadow, record, fraction, pipeline, marker, proxy, drain_timeout, exit_after,
         }
     }
 }

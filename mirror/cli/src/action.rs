@@ -111,6 +111,7 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
             draft.set(&format!("listen.{i}"), Value::from(address.as_str()), "--listen");
         }
     }
+    lay_stages_over(flags, draft);
     lay_captures_over(flags, draft);
     lay_shadows_over(flags, draft);
     lay_record_over(flags, draft);
@@ -123,6 +124,16 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
             }
             None => draft.fault(Fault::new("--set", setting, "KEY=VALUE, as in limits.memory=64MiB")),
         }
+    }
+}
+
+/// The stages given come after those of a file.
+fn lay_stages_over(flags: &Flags, draft: &mut Draft) {
+    let filters = flags.filter.iter().map(|condition| ("--filter", "allow", condition));
+    let denials = flags.deny.iter().map(|condition| ("--deny", "deny", condition));
+    let first = (0..).find(|i| !draft.has(&format!("pipeline.{i}"))).unwrap_or_default();
+    for (i, (flag, key, condition)) in filters.chain(denials).enumerate() {
+        draft.set(&format!("pipeline.{}.filter.{key}", first + i), Value::from(condition.as_str()), flag);
     }
 }
 

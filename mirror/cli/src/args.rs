@@ -96,6 +96,12 @@ pub(crate) struct Flags {
     /// How much is mirrored: `25%`, `1/1000` [default: 100%].
     #[arg(long, value_name = "FRACTION", help_heading = "Shadow")]
     pub(crate) fraction: Option<String>,
+    /// Mirror only exchanges that this holds for: `method = GET and path = /api/**`, `status >= 500`; may be repeated.
+    #[arg(long, value_name = "CONDITION", help_heading = "Pipeline")]
+    pub(crate) filter: Vec<String>,
+    /// Mirror no exchanges that this holds for: `path = /health*`; may be repeated.
+    #[arg(long, value_name = "CONDITION", help_heading = "Pipeline")]
+    pub(crate) deny: Vec<String>,
     /// The copies' Host: `original`, `target`, or a literal [default: original].
     #[arg(long, value_name = "HOST", help_heading = "Shadow")]
     pub(crate) host: Option<String>,

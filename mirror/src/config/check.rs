@@ -8,6 +8,7 @@ use super::{AdminConfig, ByteSize, Config, Fault, Period};
 mod capture;
 mod filter;
 mod path;
+mod pipeline;
 
 /// The faults found so far, and the keys that could not be read, of which nothing more can be said.
 struct Findings<'a> {
@@ -62,6 +63,7 @@ impl Config {
         self.check_captures(&mut findings);
         self.check_shadows(&mut findings);
         self.check_record(&mut findings);
+        self.check_pipelines(&mut findings);
         self.check_memory(&mut findings);
         self.check_rest(&mut findings);
         findings.faults

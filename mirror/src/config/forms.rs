@@ -9,6 +9,11 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 
 use super::{CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
 
+/// One, or a list of them.
+pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(OneOrList(PhantomData))
+}
+
 /// `listen`: an address or a list of them.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListenAddress>, D::Error> {
     deserializer.deserialize_any(OneOrList(PhantomData))
@@ -51,13 +56,13 @@ pub(super) fn record_schema(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [one, { "type": "null" }] })
 }
 
-fn word_or_map_schema<T: FromWord + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn word_or_map_schema<T: FromWord + JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let (word, map) = (T::word_schema(generator), generator.subschema_for::<T>());
     json_schema!({ "anyOf": [word, map] })
 }
 
 /// What a word alone can stand for.
-trait FromWord: Sized {
+pub(super) trait FromWord: Sized {
     /// The forms, for who writes neither.
     const FORMS: &'static str;
 
@@ -102,6 +107,18 @@ impl FromWord for RecordConfig {
     }
 }
 
+impl<T: FromWord> FromWord for Box<T> {
+    const FORMS: &'static str = T::FORMS;
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        T::from_word(word).map(Box::new)
+    }
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::word_schema(generator)
+    }
+}
+
 struct OneOrList<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {
@@ -129,7 +146,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrList<T> {
     }
 }
 
-struct WordOrMap<T>(T);
+/// A word, or the map that it stands for.
+pub(super) struct WordOrMap<T>(pub(super) T);
 
 impl<'de, T: FromWord + Deserialize<'de>> Deserialize<'de> for WordOrMap<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Fraction, Period, seconds};
+use super::{ByteSize, Fraction, Period, StageConfig, seconds};
 
 /// The recording that exchanges are written to. In YAML a plain string is its path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,9 @@ pub struct RecordConfig {
     /// The fraction of all exchanges that is recorded; by default the top-level `fraction`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<Fraction>,
+    /// Stages that exchanges pass before they are recorded, after those for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pipeline: Vec<StageConfig>,
     /// Bodies longer than this are cut, and marked as cut.
     #[serde(default = "default_max_body")]
     pub max_body: ByteSize,
@@ -49,6 +52,7 @@ impl RecordConfig {
         RecordConfig {
             path: path.into(),
             fraction: None,
+            pipeline: Vec::new(),
             max_body: default_max_body(),
             flush_bytes: default_flush_bytes(),
             flush_interval: default_flush_interval(),

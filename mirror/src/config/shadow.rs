@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::one_word;
-use super::{ByteSize, Expected, Fraction, Period, Target, seconds};
+use super::{ByteSize, Expected, Fraction, Period, StageConfig, Target, seconds};
 
 /// One target that requests are shadowed to, with the bounds of its sink. In YAML a plain string is its target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct ShadowConfig {
     /// The fraction of all exchanges that this target gets; by default the top-level `fraction`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<Fraction>,
+    /// Stages that exchanges pass before they go to this target, after those for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pipeline: Vec<StageConfig>,
     /// The `Host` of the copies: `original`, `target`, or a literal.
     #[serde(default)]
     pub host: HostPolicy,
@@ -78,6 +81,7 @@ impl ShadowConfig {
             target,
             name: None,
             fraction: None,
+            pipeline: Vec::new(),
             host: HostPolicy::default(),
             concurrency: default_concurrency(),
             queue: default_queue(),

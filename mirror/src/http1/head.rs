@@ -83,6 +83,12 @@ impl Headers {
     }
 }
 
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(lines: I) -> Headers {
+        Headers(lines.into_iter().collect())
+    }
+}
+
 impl IntoIterator for Headers {
     type Item = Header;
     type IntoIter = std::vec::IntoIter<Header>;

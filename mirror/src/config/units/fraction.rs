@@ -34,7 +34,12 @@ impl Fraction {
     /// Whether the exchange with this id is in. The same for everyone who asks with the same id, so that an exchange goes to all
     /// targets or to none; and an exchange that is in at 10% is in at 20% as well.
     pub fn takes(self, id: u128) -> bool {
-        let hash = mix(id as u64 ^ mix((id >> 64) as u64));
+        self.takes_hash(id as u64 ^ mix((id >> 64) as u64))
+    }
+
+    /// Whether what has this hash is in: the same for all with the same hash, however unevenly hashes are spread.
+    pub fn takes_hash(self, hash: u64) -> bool {
+        let hash = mix(hash);
         // hash / 2^64 < numerator / denominator, without a division: both products fit in 128 bits.
         u128::from(hash) * u128::from(self.denominator) < u128::from(self.numerator) << 64
     }
@@ -149,6 +154,30 @@ mod tests {
             [("1/4", "25%"), ("1/8", "12.5%"), ("1/1000", "0.1%"), ("1/3", "1/3"), ("1/1", "100%"), ("0/7", "0%")]
         {
             assert_eq!(fraction(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn keys_are_spread_evenly() {
+        use crate::condition::{Facts, Key};
+        let key: Key = "path.1".parse().unwrap();
+        for (of, expected) in [("10%", 10_000), ("50%", 50_000), ("99%", 99_000), ("1%", 1_000)] {
+            let of = fraction(of);
+            let taken = (0..100_000).filter(|user| {
+                let (target, headers) = (format!("/{user}"), Default::default());
+                let facts = Facts {
+                    method: b"GET",
+                    target: target.as_bytes(),
+                    headers: &headers,
+                    client: None,
+                    source: "proxy",
+                    request_size: None,
+                    response: None,
+                };
+                of.takes_hash(key.hash(&facts).unwrap())
+            });
+            let off = taken.count().abs_diff(expected);
+            assert!(off < 1_000, "{of}: {off} of 100,000 off");
         }
     }
 

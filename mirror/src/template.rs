@@ -1,0 +1,143 @@
+//! Texts with places that are filled from an exchange: `{method} {host}{path}`.
+
+use bytes::Bytes;
+
+use crate::condition::{Field, cookies};
+use crate::config::Expected;
+use crate::exchange::Exchange;
+
+/// A text with places in braces: `method`, `host`, `path`, `query`, `target`, `client`, `source`, `id`, `time` (RFC 3339), `header.NAME`, `cookie.NAME`,
+/// `query.NAME`. What is not there is empty; `{{` and `}}` are braces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    source: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Field(Field),
+    Target,
+    Client,
+    Id,
+    Time,
+}
+
+impl Template {
+    /// The text for one exchange.
+    pub fn fill(&self, exchange: &Exchange) -> Bytes {
+        if let [Part::Text(text)] = self.parts.as_slice() {
+            return Bytes::copy_from_slice(text.as_bytes());
+        }
+        let mut filled = Vec::new();
+        for part in &self.parts {
+            part.fill(exchange, &mut filled);
+        }
+        filled.into()
+    }
+}
+
+impl Part {
+    fn fill(&self, exchange: &Exchange, into: &mut Vec<u8>) {
+        let facts = exchange.facts();
+        match self {
+            Part::Text(text) => into.extend_from_slice(text.as_bytes()),
+            Part::Target => into.extend_from_slice(facts.target),
+            Part::Client => into.extend(
+                facts.client.map(|client| client.ip().to_canonical().to_string().into_bytes()).unwrap_or_default(),
+            ),
+            Part::Id => into.extend_from_slice(exchange.id().to_string().as_bytes()),
+            Part::Time => {
+                let time = chrono::DateTime::<chrono::Utc>::from(exchange.started());
+                into.extend_from_slice(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).as_bytes());
+            }
+            Part::Field(field) => match field {
+                Field::Method => into.extend_from_slice(facts.method),
+                Field::Host => into.extend_from_slice(facts.host().unwrap_or_default()),
+                Field::Path => into.extend_from_slice(facts.path()),
+                Field::Source => into.extend_from_slice(facts.source.as_bytes()),
+                Field::Query(None) => into.extend_from_slice(facts.query().unwrap_or_default()),
+                Field::Query(Some(name)) => {
+                    let mut pairs = form_urlencoded::parse(facts.query().unwrap_or_default());
+                    into.extend(
+                        pairs
+                            .find(|(key, _)| key == name.as_str())
+                            .map(|(_, value)| value.into_owned().into_bytes())
+                            .unwrap_or_default(),
+                    );
+                }
+                Field::Header(name) => {
+                    into.extend_from_slice(facts.headers.get(name).map(Bytes::as_ref).unwrap_or_default())
+                }
+                Field::Cookie(name) => {
+                    let cookie = cookies(facts.headers).find(|(key, _)| *key == name.as_bytes());
+                    into.extend_from_slice(cookie.map(|(_, value)| value).unwrap_or_default());
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn of(name: &str) -> Option<Part> {
+        Some(match name {
+            "target" => Part::Target,
+            "client" => Part::Client,
+            "id" => Part::Id,
+            "time" => Part::Time,
+            field => match field.parse().ok()? {
+                field @ (Field::Method
+                | Field::Host
+                | Field::Path
+                | Field::Query(_)
+                | Field::Header(_)
+                | Field::Cookie(_)
+                | Field::Source) => Part::Field(field),
+                _ => return None,
+            },
+        })
+    }
+}
+
+impl std::str::FromStr for Template {
+    type Err = Expected;
+
+    fn from_str(source: &str) -> Result<Template, Expected> {
+        let (mut parts, mut text, mut rest) = (Vec::new(), String::new(), source);
+        while let Some(at) = rest.find(['{', '}']) {
+            text.push_str(&rest[..at]);
+            let brace = &rest[at..at + 1];
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix(brace) {
+                text.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let end = rest.find('}').filter(|_| brace == "{");
+            let Some(end) = end else {
+                return Err(format!("`{brace}{brace}` for a brace that is no place to fill").into());
+            };
+            let name = &rest[..end];
+            let Some(part) = Part::of(name) else {
+                let known = "method, host, path, query, target, client, source, id, time, header.NAME, cookie.NAME or query.NAME";
+                return Err(format!("of {{{name}}} one of {known} in the braces").into());
+            };
+            if !text.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut text)));
+            }
+            parts.push(part);
+            rest = &rest[end + 1..];
+        }
+        text.push_str(rest);
+        if !text.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        Ok(Template { source: source.to_owned(), parts })
+    }
+}
+
+impl std::fmt::Display for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.source)
+    }
+}

@@ -1,0 +1,59 @@
+//! The examples whose targets do not get all.
+
+use std::path::Path;
+
+use mirror_tests::{Message, Mirror, Server, WITHIN};
+
+/// Runs an example with targets of our own, and gives what each got of the requests.
+fn run(example: &str, requests: &[String]) -> [Vec<Message>; 2] {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(example).join("mirror.yaml");
+    let (upstream, targets) = (Server::ok(), [Server::ok(), Server::ok()]);
+    let mirror = Mirror::start_with(&[
+        "run",
+        file.to_str().expect("UTF-8"),
+        "--listen=127.0.0.1:0",
+        "--admin=127.0.0.1:0",
+        "--log-format=json",
+        &format!("--upstream={}", upstream.address()),
+        &format!("--set=shadow.0.target={}", targets[0].address()),
+        &format!("--set=shadow.1.target={}", targets[1].address()),
+    ]);
+    let mut client = mirror.connect();
+    requests.iter().for_each(|request| drop(client.exchange(request)));
+    let all = requests.len() as u64;
+    mirror.wait_for(WITHIN, |metrics| {
+        let skipped = |sink: &String| metrics.sum("mirror_sink_skipped_total", &[&format!("sink=\"{sink}\"")]) as u64;
+        metrics.sinks().iter().all(|sink| metrics.settled(sink) + skipped(sink) == all)
+    });
+    mirror.terminate().assert_exact();
+    targets.map(|target| target.requests())
+}
+
+fn get(path: &str, session: usize) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: app\r\nAuthorization: x\r\nCookie: session={session}; remember_me=1\r\n\r\n")
+}
+
+#[test]
+fn a_canary_by_user() {
+    let mut requests: Vec<String> = (0..50).flat_map(|user| [get("/a", user), get("/b", user)]).collect();
+    requests.push(get("/healthz", 0));
+    requests.push("POST /c HTTP/1.1\r\nHost: app\r\nCookie: session=none\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let [next, canary] = run("canary-by-user", &requests);
+    assert_eq!(next.len(), 100, "all that is read-only and no health check");
+    assert!((2..40).contains(&canary.len()), "about a tenth: {}", canary.len());
+    assert!(canary.iter().all(|copy| copy.header("x-canary") == Some("1")));
+    assert!(next.iter().all(|copy| copy.header("x-canary").is_none()));
+}
+
+#[test]
+fn staging_at_its_own_pace() {
+    let requests: Vec<String> = (0..20).map(|user| get("/api/x", user)).collect();
+    let copies = run("rate-limited-staging", &requests).concat();
+    // One client, at most 5 at once and as many in each second that the test takes.
+    assert!((5..20).contains(&copies.len()), "{}", copies.len());
+    for copy in &copies {
+        assert_eq!(copy.start_line(), "GET /staging/api/x HTTP/1.1");
+        assert_eq!((copy.header("host"), copy.header("authorization")), (Some("staging.example"), None));
+        assert!(copy.header("cookie").is_some_and(|cookie| !cookie.contains("remember_me")));
+    }
+}
