@@ -5,6 +5,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 # 0 is a new one each time.
 FUZZ_SEED ?= 0
+# Which of them, e.g. "packets http1"; none: all.
+FUZZ_TARGETS ?=
 # For `make bench`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
 
@@ -23,7 +25,7 @@ test: setup ## The whole suite
 
 .PHONY: fuzz
 fuzz: compiler ## Each fuzz target for a while
-	mirror/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_SEED)
+	tests/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_SEED) $(FUZZ_TARGETS)
 
 .PHONY: corpus
 corpus: compiler ## The listener on real captures, a line each; CORPUS=folder says where they are
