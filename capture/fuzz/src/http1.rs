@@ -17,6 +17,8 @@ use crate::{holds, memory};
 
 const CLIENT: u8 = 0x08;
 const FLOOD: u8 = 3;
+/// The length of a flood from which on it is a long one.
+const LONG: u8 = 0xFF;
 const GAP: u8 = 4;
 const FIN: u8 = 5;
 const RST: u8 = 6;
@@ -122,8 +124,10 @@ fn decode(input: &[u8]) -> Case {
         let client = byte & CLIENT != 0;
         lines.push(match byte & 7 {
             FLOOD => {
-                let (length, times) = (input.byte() % 32, input.number());
-                let bytes = input.bytes(length.into()).repeat(times.into());
+                let length = input.byte();
+                // Few are long enough to fill anything: they take their time.
+                let times = if length >= LONG { input.number() } else { input.byte().into() };
+                let bytes = input.bytes(u16::from(length % 32)).repeat(times.into());
                 said += bytes.len();
                 Line::Data(client, bytes)
             }
