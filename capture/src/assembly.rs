@@ -40,7 +40,7 @@ pub struct Counters {
     pub flows: flow::Counters,
     /// Its entries now.
     pub entries: usize,
-    /// Bytes held out of order now.
+    /// Bytes held now: out of order, and of messages that are not whole.
     pub held: usize,
     /// Bytes that are not HTTP/1: tunnels, and what lies between messages where these were lost.
     pub opaque: u64,
@@ -111,6 +111,10 @@ impl<O: Offer> Handler for Follower<O> {
 
     fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>) {
         connection.piece(from_client, piece, &mut self.offer);
+    }
+
+    fn held(&self, connection: &Self::Connection, from_client: bool) -> usize {
+        connection.held(from_client)
     }
 
     fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration) {

@@ -107,6 +107,12 @@ impl<W: Write> Connection<W> {
         self.exchanges.close(why, at);
     }
 
+    /// How much memory is held of what one side said, in bytes: the beginning of a head, of a chunk-size line or of trailers; requests without
+    /// an answer, where they are many, count as the server's. A [`Piece::Gap`] ends most of it.
+    pub fn held(&self, from_client: bool) -> usize {
+        if from_client { self.requests.rest.capacity() } else { self.responses.rest.capacity() + self.exchanges.held() }
+    }
+
     /// How many bytes passed that are not HTTP/1: of a tunnel, or between messages where these are lost. From the client, and from the
     /// server.
     pub fn opaque(&self) -> (u64, u64) {

@@ -12,7 +12,7 @@
 //! Three lists, each ordered by last use, are evicted in this order where there are too many entries: handshakes and what closed connections left;
 //! connections of which one side was heard only; all others. So neither a flood of SYNs nor one of data from forged addresses costs a connection
 //! that is alive. Entries that were not used for long are dropped by the packets' stamps. Where too much is held out of order in all, the connection
-//! that has held something for longest gives up its holes. Each of these takes the first of a list: no packet costs a look at others.
+//! that has held something for longest gives up its holes, and what is held of the messages in it. Each of these takes the first of a list: no packet costs a look at others.
 
 mod counters;
 mod half;
@@ -108,7 +108,7 @@ impl<C> Flows<C> {
         self.table.len()
     }
 
-    /// How much memory is held out of order, in bytes.
+    /// How much memory is held, in bytes: out of order, and by the handler.
     pub fn held(&self) -> usize {
         self.held
     }
@@ -397,9 +397,12 @@ impl<C> Flows<C> {
                 continue;
             };
             let next = open.release(now, &mut self.counters, handler);
-            self.account(at, before, 0);
-            if let Next::Close(why) = next {
-                self.close(at, why, now, handler);
+            let after = open.held();
+            self.account(at, before, after);
+            match next {
+                Next::Close(why) => self.close(at, why, now, handler),
+                _ if after > 0 => self.forget(at, Closed::Evicted, now, handler),
+                _ => (),
             }
         }
     }

@@ -132,7 +132,7 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReassemblyConfig {
-    /// Bytes that wait for others before them, in all. 32 MiB is eight connections at their own bound.
+    /// Bytes that wait for others before them, and those of heads that are not whole, in all. 32 MiB is eight connections at their own bound.
     pub bytes: ByteSize,
     /// Bytes that wait for others before them, in one direction of a connection; beyond it what is missing is given up as lost. 4 MiB is what
     /// a fast connection has under way while one packet is sent again.

@@ -23,6 +23,9 @@ use crate::offer::Write;
 /// How many requests may wait for their responses. Clients pipeline a few; more are seen where the responses never pass here.
 pub(super) const MAX_UNANSWERED: usize = 1024;
 
+/// How many exchanges there is room for on every connection. More are counted as held.
+const USUAL: usize = 16;
+
 /// How long nothing may pass until a client that pipelines is taken to have had all its answers: well over the time that a usual server
 /// takes for one.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
@@ -147,6 +150,11 @@ impl<W: Write> Exchanges<W> {
         self.open.iter().filter(|e| e.response == Side::Awaited).take(SURELY_PIPELINED).count()
     }
 
+    /// How much memory the exchanges hold here beyond the usual, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.open.capacity().saturating_sub(USUAL) * size_of::<Exchange<W>>()
+    }
+
     /// The exchange whose request is being read.
     pub(super) fn request(&mut self) -> Option<&mut W> {
         self.open.back_mut().filter(|e| e.request == Side::Open)?.writer.as_mut()
@@ -187,6 +195,9 @@ impl<W: Write> Exchanges<W> {
             && let Some(exchange) = self.open.pop_front()
         {
             exchange.end(at);
+            if self.open.is_empty() {
+                self.open.shrink_to(USUAL);
+            }
         }
     }
 

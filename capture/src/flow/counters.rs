@@ -31,7 +31,7 @@ pub struct Counters {
     pub idle: u64,
     /// Replaced by another connection between the same ends.
     pub replaced: u64,
-    /// Times that a connection gave up its holes because too much was held in all.
+    /// Times that a connection gave up its holes, and what was held of its messages, because too much was held in all.
     pub released: u64,
     /// Within the streams.
     pub streams: reassembly::Counters,

@@ -17,6 +17,13 @@ pub trait Handler {
     /// What comes next in one direction. After a direction's [`Piece::End`] there is nothing more of it.
     fn piece(&mut self, connection: &mut Self::Connection, from_client: bool, piece: Piece<'_>);
 
+    /// How much memory it holds of what was said in one direction, in bytes. It counts as what is held out of order does; where there is no
+    /// room for it, a [`Piece::Gap`] of zero bytes tells the handler to give it up, and if that is not enough the connection is evicted.
+    fn held(&self, connection: &Self::Connection, from_client: bool) -> usize {
+        let _ = (connection, from_client);
+        0
+    }
+
     /// It is over: nothing more of it comes.
     fn close(&mut self, connection: Self::Connection, why: Closed, at: Duration);
 }

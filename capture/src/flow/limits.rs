@@ -5,9 +5,9 @@ use std::time::Duration;
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Memory for what is held out of order, in all, in bytes.
+    /// Memory for what is held out of order, and for what is held of messages that are not whole, in all, in bytes.
     pub bytes: usize,
-    /// Of one direction, in bytes.
+    /// For what is held out of order in one direction, in bytes.
     pub flow_bytes: usize,
     /// Entries: connections, handshakes and what closed connections left.
     pub flows: usize,

@@ -17,6 +17,8 @@ pub(super) struct Open<C> {
     /// The initial sequence numbers, where the handshake was seen.
     pub(super) isn: [Option<u32>; 2],
     sides: [Reassembly; 2],
+    /// What the handler held when it was last told something, in bytes.
+    kept: usize,
     heard: [bool; 2],
     /// A SYN that may begin another connection: by which end, with which number. Anyone can send one, so it counts once it is answered.
     rival: Option<(End, u32)>,
@@ -41,16 +43,16 @@ impl<C> Open<C> {
                 side.begin(isn.wrapping_add(1));
             }
         }
-        Self { connection, client, isn: half.isn, sides, heard: half.heard, rival: None }
+        Self { connection, client, isn: half.isn, sides, kept: 0, heard: half.heard, rival: None }
     }
 
     pub(super) fn list(&self) -> List {
         if self.heard == [true; 2] { List::Established } else { List::OneSided }
     }
 
-    /// How much memory is held out of order, in bytes.
+    /// How much memory is held, in bytes: out of order, and by the handler.
     pub(super) fn held(&self) -> usize {
-        self.sides[0].held() + self.sides[1].held()
+        self.sides[0].held() + self.sides[1].held() + self.kept
     }
 
     pub(super) fn segment<H: Handler<Connection = C>>(
@@ -89,7 +91,7 @@ impl<C> Open<C> {
         }
         let mut emit = |piece: Piece<'_>| handler.piece(connection, end == *client, piece);
         sides[end].segment(segment, &mut counters.streams, &mut emit);
-        self.next()
+        self.next(handler)
     }
 
     /// A SYN within the connection: the handshake's, once more or late, or another connection's, or a forged one. None for the first two.
@@ -137,7 +139,7 @@ impl<C> Open<C> {
         Next::Close(Closed::Reset)
     }
 
-    /// Gives up all holes.
+    /// Gives up all holes, and what the handler holds.
     pub(super) fn release<H: Handler<Connection = C>>(
         &mut self,
         at: Duration,
@@ -147,8 +149,11 @@ impl<C> Open<C> {
         for side in [self.client, 1 - self.client] {
             let mut emit = |piece: Piece<'_>| handler.piece(&mut self.connection, side == self.client, piece);
             self.sides[side].release(at, &mut counters.streams, &mut emit);
+            if handler.held(&self.connection, side == self.client) > 0 && !self.sides[side].ended() {
+                handler.piece(&mut self.connection, side == self.client, Piece::Gap(0, at));
+            }
         }
-        self.next()
+        self.next(handler)
     }
 
     /// Hands on what is left, and says that it is over.
@@ -166,7 +171,8 @@ impl<C> Open<C> {
         handler.close(self.connection, why, at);
     }
 
-    fn next(&self) -> Next {
+    fn next<H: Handler<Connection = C>>(&mut self, handler: &H) -> Next {
+        self.kept = [true, false].map(|from_client| handler.held(&self.connection, from_client)).iter().sum();
         if self.sides[0].ended() && self.sides[1].ended() { Next::Close(Closed::Finished) } else { Next::Stay }
     }
 }

@@ -234,7 +234,7 @@ impl Wire {
 }
 
 fn ends(who: u8, forth: bool) -> (SocketAddr, SocketAddr) {
-    let client = SocketAddr::new(Ipv4Addr::new(11, 0, 0, who % CLIENTS).into(), 1024);
+    let client = SocketAddr::new(Ipv4Addr::new(11, 0, 0, 1).into(), 1024 + u16::from(who % CLIENTS));
     if forth { (client, SERVER) } else { (SERVER, client) }
 }
 
@@ -283,6 +283,19 @@ struct Connection {
     ended: [bool; 2],
     /// The sequence numbers that the next byte may have, by all that was told; none yet: any.
     next: [Option<BTreeSet<u32>>; 2],
+    /// What is said by some is kept until the line's end.
+    kept: [usize; 2],
+}
+
+impl Connection {
+    fn keeps(&self) -> bool {
+        self.ends[1].port() % 2 == 1
+    }
+
+    /// It does not give up what it keeps.
+    fn is_stubborn(&self) -> bool {
+        self.ends[1].port() % 4 == 3
+    }
 }
 
 impl Strict {
@@ -313,7 +326,7 @@ impl Handler for Strict {
         assert_ne!(client, server);
         self.open += 1;
         self.opened += 1;
-        Connection { ends: [server, client], ended: [false; 2], next: [None, None] }
+        Connection { ends: [server, client], ended: [false; 2], next: [None, None], kept: [0; 2] }
     }
 
     fn piece(&mut self, connection: &mut Connection, from_client: bool, piece: Piece<'_>) {
@@ -334,14 +347,27 @@ impl Handler for Strict {
                 let places: BTreeSet<u32> = places.into_iter().filter(|at| is_there(*at)).map(after).collect();
                 assert!(!places.is_empty(), "{:?} was not sent there", bytes.escape_ascii().to_string());
                 *next = Some(places);
+                if connection.keeps() {
+                    connection.kept[from] = if bytes.ends_with(b"\n") { 0 } else { connection.kept[from] + bytes.len() };
+                }
             }
             Piece::Gap(length, _) => {
-                assert!(length > 0);
+                assert!(length > 0 || connection.kept[from] > 0);
                 let after = |at: u32| at.wrapping_add(length as u32);
                 *next = next.take().map(|places| places.into_iter().map(after).collect());
+                if !connection.is_stubborn() {
+                    connection.kept[from] = 0;
+                }
             }
-            Piece::End { .. } => connection.ended[from] = true,
+            Piece::End { .. } => {
+                connection.ended[from] = true;
+                connection.kept[from] = 0;
+            }
         }
+    }
+
+    fn held(&self, connection: &Connection, from_client: bool) -> usize {
+        connection.kept[usize::from(from_client)]
     }
 
     fn close(&mut self, connection: Connection, why: Closed, _: Duration) {

@@ -148,13 +148,17 @@ impl Handler for Strict {
                 watched.said.borrow_mut()[from].data(bytes);
             }
             Piece::Gap(length, _) => {
-                assert!(length > 0);
+                assert!(length > 0 || watched.connection.held(from_client) > 0);
                 watched.said.borrow_mut()[from].gap();
             }
             Piece::End { .. } => watched.ended[from] = true,
         }
         self.offer.said = watched.said.clone();
         watched.connection.piece(from_client, piece, &mut self.offer);
+    }
+
+    fn held(&self, watched: &Watched, from_client: bool) -> usize {
+        watched.connection.held(from_client)
     }
 
     fn close(&mut self, watched: Watched, why: Closed, at: Duration) {
