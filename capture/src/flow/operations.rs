@@ -1,7 +1,7 @@
 //! Lists of what may pass between some clients and a server, and what must hold whatever they are. Shared by the property test and the fuzz
 //! target.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -274,7 +274,7 @@ struct Strict {
     opened: u64,
     closed: HashMap<Closed, u64>,
     /// What anybody sent with a sequence number, each way.
-    sent: HashMap<(SocketAddr, SocketAddr), BTreeMap<u32, BTreeSet<u8>>>,
+    sent: HashMap<(SocketAddr, SocketAddr), HashMap<u32, Bytes>>,
 }
 
 struct Connection {
@@ -282,7 +282,7 @@ struct Connection {
     ends: [SocketAddr; 2],
     ended: [bool; 2],
     /// The sequence numbers that the next byte may have, by all that was told; none yet: any.
-    next: [Option<BTreeSet<u32>>; 2],
+    next: [Option<Vec<u32>>; 2],
     /// What is said by some is kept until the line's end.
     kept: [usize; 2],
 }
@@ -295,6 +295,20 @@ impl Connection {
     /// It does not give up what it keeps.
     fn is_stubborn(&self) -> bool {
         self.ends[1].port() % 4 == 3
+    }
+}
+
+/// A set of bytes.
+#[derive(Default)]
+struct Bytes([u128; 2]);
+
+impl Bytes {
+    fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 7)] |= 1 << (byte & 0x7F);
+    }
+
+    fn contains(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 7)] >> (byte & 0x7F) & 1 == 1
     }
 }
 
@@ -338,13 +352,13 @@ impl Handler for Strict {
                 assert!(!bytes.is_empty());
                 let sent = &self.sent[&(connection.ends[from], connection.ends[1 - from])];
                 let all = || sent.keys().copied().collect();
-                let places: BTreeSet<u32> = next.take().unwrap_or_else(all);
+                let places: Vec<u32> = next.take().unwrap_or_else(all);
                 let is_there = |first: u32| {
                     let mut bytes = (first..=u32::MAX).chain(0..first).zip(bytes);
-                    bytes.all(|(at, byte)| sent.get(&at).is_some_and(|there| there.contains(byte)))
+                    bytes.all(|(at, byte)| sent.get(&at).is_some_and(|there| there.contains(*byte)))
                 };
                 let after = |first: u32| first.wrapping_add(bytes.len() as u32);
-                let places: BTreeSet<u32> = places.into_iter().filter(|at| is_there(*at)).map(after).collect();
+                let places: Vec<u32> = places.into_iter().filter(|at| is_there(*at)).map(after).collect();
                 assert!(!places.is_empty(), "{:?} was not sent there", bytes.escape_ascii().to_string());
                 *next = Some(places);
                 if connection.keeps() {
