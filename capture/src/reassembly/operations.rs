@@ -11,9 +11,11 @@ use std::time::Duration;
 use mirror_capture::reassembly::{Counters, Reassembly};
 use mirror_capture::{Piece, Segment};
 
-/// As `WINDOW` and `FLIGHT` of the reassembly: what is further off is of another stream; what is nearer may be the beginning.
+/// As `WINDOW`, `FLIGHT` and `ACKNOWLEDGED_AGAIN` of the reassembly: what is further off is of another stream; what is nearer may be the
+/// beginning; so many acknowledgments tell a loss.
 const WINDOW: u32 = 1 << 30;
 const FLIGHT: i32 = 1 << 20;
+const ACKNOWLEDGED_AGAIN: u64 = 8;
 
 /// One direction's life.
 #[derive(Debug, Clone)]
@@ -164,8 +166,8 @@ pub(crate) fn run(case: &Case) {
 enum Why {
     /// The direction is at its end, or there is no room in all.
     Told,
-    /// Only what the other side acknowledged.
-    Acknowledged,
+    /// Only what the other side acknowledged; and where the segment begins that the sender has sent now.
+    Acknowledged(Option<u64>),
     /// That, or that this one has no room, which was so.
     Bound,
 }
@@ -214,8 +216,8 @@ impl Stream {
     fn segment(&mut self, segment: &Segment<'_>) {
         let late = self.counters.late + u64::from(self.model.ended.is_some() && self.model.says(segment));
         let crowded = self.model.crowded(self.reassembly.held(), segment, self.limit);
-        self.model.segment(segment);
-        let why = if crowded { Why::Bound } else { Why::Acknowledged };
+        let sent = self.model.segment(segment);
+        let why = if crowded { Why::Bound } else { Why::Acknowledged(sent) };
         self.step(why, |reassembly, counters, mut emit| reassembly.segment(segment, counters, &mut emit));
         assert_eq!(self.counters.late, late);
         assert!(self.reassembly.held() <= self.limit);
@@ -224,7 +226,7 @@ impl Stream {
     fn acknowledge(&mut self, distance: i32) {
         let number = self.number(distance);
         self.model.acknowledge(number, distance);
-        self.step(Why::Acknowledged, |reassembly, counters, mut emit| {
+        self.step(Why::Acknowledged(None), |reassembly, counters, mut emit| {
             reassembly.acknowledge(number, Duration::ZERO, counters, &mut emit);
         });
     }
@@ -286,9 +288,11 @@ struct Model {
     bytes: BTreeMap<u64, u8>,
     cut: BTreeMap<u64, u64>,
     fin: Option<u64>,
-    /// The other side: whether it was heard, what it has, and what it waited for before the first byte was seen.
+    /// The other side: whether it was heard, what it has, how often it said so since a byte was told, and what it waited for before the first
+    /// byte was seen.
     heard: bool,
     acknowledged: u64,
+    again: u64,
     awaited: Option<u32>,
     gaps: u64,
     lost: u64,
@@ -331,12 +335,13 @@ impl Model {
         held + more * (OVERHEAD + 1) > limit || !self.heard && entries + more > UNHEARD_SEGMENTS
     }
 
-    fn segment(&mut self, segment: &Segment<'_>) {
+    /// Gives where it begins.
+    fn segment(&mut self, segment: &Segment<'_>) -> Option<u64> {
         let (payload, missing) = (segment.payload, u64::from(segment.missing));
         let length = payload.len() as u64 + missing;
         let sequence = segment.sequence.wrapping_add(u32::from(segment.syn));
         if self.ended.is_some() || !self.begun && !segment.syn && length == 0 && !segment.fin {
-            return;
+            return None;
         }
         if !self.begun {
             self.begun = true;
@@ -350,18 +355,18 @@ impl Model {
         let ahead = sequence.wrapping_sub(self.next()) as i32;
         if ahead.unsigned_abs() > WINDOW {
             self.foreign += 1;
-            return;
+            return None;
         }
         let old = if ahead < 0 { u64::from(ahead.unsigned_abs()) } else { 0 };
         self.repeated += old.min(payload.len() as u64);
         if old > length {
-            return;
+            return None;
         }
         let first = self.offset + u64::from(ahead.max(0).unsigned_abs());
         let end = first + length - old;
         if self.fin.is_some_and(|fin| end > fin) {
             self.foreign += 1;
-            return;
+            return None;
         }
         self.out_of_order += u64::from(first > self.offset && end > first);
         let payload = payload.get(old as usize..).unwrap_or_default();
@@ -374,6 +379,7 @@ impl Model {
             self.truncate(end);
             self.fin = Some(end);
         }
+        Some(first)
     }
 
     /// Where copies overlap, the first one counts.
@@ -422,6 +428,7 @@ impl Model {
             self.awaited = Some(number);
         } else if self.ended.is_none() && distance > 0 && distance.unsigned_abs() <= WINDOW {
             self.acknowledged = self.acknowledged.max(self.offset + u64::from(distance.unsigned_abs()));
+            self.again += 1;
             if self.fin.is_some_and(|fin| self.acknowledged > fin + 1) {
                 self.fin = None;
                 self.foreign += 1;
@@ -446,6 +453,7 @@ impl Model {
                     assert_eq!(self.bytes.remove(&self.offset), Some(*byte), "at {}", self.offset);
                     self.offset += 1;
                 }
+                self.again = 0;
             }
             Piece::Gap(length, _) => self.gap(length, why),
             Piece::End { reset, .. } => {
@@ -469,9 +477,13 @@ impl Model {
                 Some(hole_end) => assert_eq!(end, hole_end),
                 None => assert_eq!(end, self.acknowledged),
             }
-            assert!(why != Why::Acknowledged || end <= self.acknowledged, "no reason to give up {length} bytes");
+            if let Why::Acknowledged(sent) = why {
+                let lost = self.acknowledged > end || sent.is_some_and(|sent| sent >= end) || self.again >= ACKNOWLEDGED_AGAIN;
+                assert!(end <= self.acknowledged && lost, "no reason to give up {length} bytes");
+            }
         }
         self.offset = end;
+        self.again = 0;
         self.gaps += 1;
         self.lost += length;
     }
