@@ -5,6 +5,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 20
 # 0 is a new one each time.
 FUZZ_SEED ?= 0
+# Which of them, e.g. "packets http1"; none: all.
+FUZZ_TARGETS ?=
 # For `make bench` and `make bench-capture`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
 # For `make bench-capture`: a GoReplay binary, where there is one.
@@ -25,7 +27,7 @@ test: setup ## The whole suite
 
 .PHONY: fuzz
 fuzz: compiler ## Each fuzz target for a while
-	mirror/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_SEED)
+	tests/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_SEED) $(FUZZ_TARGETS)
 
 .PHONY: corpus
 corpus: compiler ## The listener on real captures, a line each; CORPUS=folder says where they are

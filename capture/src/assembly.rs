@@ -1,5 +1,8 @@
 //! All steps in a row: a packet in, exchanges out.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

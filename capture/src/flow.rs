@@ -14,6 +14,10 @@ mod handler;
 mod key;
 mod limits;
 mod open;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod property;
 mod sniff;
 mod table;
 #[cfg(test)]

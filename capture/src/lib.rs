@@ -22,6 +22,10 @@
 //!
 //! A packet's bytes are copied once, from libpcap's ring into the reader's buffer; heads and bodies are slices of that.
 
+// What the fuzz targets share with the tests names the crate as they do.
+#[cfg(test)]
+extern crate self as mirror_capture;
+
 pub mod assembly;
 pub mod connection;
 pub mod decode;
@@ -31,6 +35,8 @@ mod metrics;
 mod offer;
 mod packet;
 pub mod reassembly;
+#[cfg(test)]
+mod runs;
 mod segment;
 pub mod source;
 mod tap;

@@ -132,12 +132,12 @@ fn bounds(telemetry: &Telemetry, told: &Told, limits: &flow::Limits) {
     );
     telemetry.gauge(
         "mirror_capture_held_bytes",
-        "Bytes that wait for others before them.",
+        "Bytes that wait for others before them, or for the rest of their head.",
         told.reading(|c| c.held as u64),
     );
     telemetry.gauge(
         "mirror_capture_held_limit_bytes",
-        "Bytes that may wait for others before them (limits.reassembly.bytes).",
+        "Bytes that may wait so (limits.reassembly.bytes).",
         Box::new(move || bytes as u64),
     );
 }

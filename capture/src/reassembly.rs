@@ -25,6 +25,8 @@
 
 mod held;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod tests;
@@ -316,7 +318,8 @@ impl Reassembly {
             emit(Piece::Data(new.payload, new.time));
         }
         if new.missing > 0 {
-            self.gap(self.offset + new.missing, new.time, counters, emit);
+            self.advance(new.missing);
+            self.tell(new.missing, new.time, counters, emit);
         }
     }
 

@@ -164,17 +164,25 @@ pub(super) fn end_of_head(input: &[u8], from: usize) -> Result<usize, usize> {
     Err(start)
 }
 
-/// Whether every header line of a head (its start line and empty line left out) is a name, a colon and a value or the fold of one: what a
-/// head that is found in the middle of unknown bytes must show.
-pub(super) fn is_plausible(lines: &[u8]) -> bool {
-    lines.split_inclusive(|&b| b == b'\n').enumerate().all(|(i, line)| match line {
-        b"\n" | b"\r\n" => true,
-        [b' ' | b'\t', ..] => i > 0,
-        line => {
-            let name = line.iter().take_while(|&&b| is_token(b)).count();
-            name > 0 && line.get(name) == Some(&b':')
+/// The length of a head that was found among bytes that may be anything, from its header lines on; the inner `None` when its empty line is not
+/// there yet. The outer one at the first line that is neither a name, a colon and a value nor the fold of one: no start line is, so that
+/// bytes full of these are looked at once.
+pub(super) fn length_of_found(input: &[u8], from: usize) -> Option<Option<usize>> {
+    let mut start = from;
+    while let Some(end) = memchr::memchr(b'\n', &input[start..]).map(|at| start + at) {
+        match &input[start..end] {
+            b"" | b"\r" => return Some(Some(end + 1)),
+            [b' ' | b'\t', ..] if start > from => {}
+            line => {
+                let name = line.iter().take_while(|&&b| is_token(b)).count();
+                if name == 0 || line.get(name) != Some(&b':') {
+                    return None;
+                }
+            }
         }
-    })
+        start = end + 1;
+    }
+    Some(None)
 }
 
 /// One header line, folds included.

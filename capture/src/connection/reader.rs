@@ -212,8 +212,8 @@ impl Reader {
             }
             match first_line(self.from_client, rest) {
                 Found::Line(start, line) if !self.from_client || head::is_usual_method(rest) => {
-                    match head::end_of_head(rest, line) {
-                        Ok(length) if head::is_plausible(&rest[line..length]) => {
+                    match head::length_of_found(rest, line) {
+                        Some(Some(length)) => {
                             if at > 0 {
                                 // The bytes before it first; it is found again at once.
                                 return passed(at);
@@ -223,9 +223,7 @@ impl Reader {
                             self.state = State::Head { seen: 0 };
                             return (length, Step::Head(Head { start, length, line, began }));
                         }
-                        Err(whole) if rest.len() <= MAX_FOUND_HEAD && head::is_plausible(&rest[line..whole]) => {
-                            return self.wait(at, now);
-                        }
+                        Some(None) if rest.len() <= MAX_FOUND_HEAD => return self.wait(at, now),
                         _ => *line_start = false,
                     }
                 }

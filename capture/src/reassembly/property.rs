@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::operations::{self, Case, Missing, Op, Place};
 use super::*;
 
 /// The byte at an offset.
@@ -131,33 +132,38 @@ proptest! {
         prop_assert_eq!(reassembly.held(), 0);
     }
 
-    /// Whatever comes: nothing is invented, no bound is broken, and there is one end.
+    /// Whatever comes: nothing is invented, nothing is swallowed, no bound is broken, and there is one end.
     #[test]
-    fn anything(operations in prop::collection::vec((0..8u8, 0..300u32, 0..50usize, 0..5u32), 0..200), start: u32) {
-        const LIMIT: usize = 2048;
-        let stream: Vec<u8> = (0..400).map(byte).collect();
-        let mut reassembly = Reassembly::new(LIMIT);
-        let mut counters = Counters::default();
-        let mut out = Out::default();
-        reassembly.begin(start);
-        for (kind, offset, length, missing) in operations {
-            let emit = &mut |piece: Piece<'_>| out.piece(piece);
-            let sequence = start.wrapping_add(offset);
-            let payload = &stream[offset as usize..offset as usize + length];
-            match kind {
-                0 => reassembly.acknowledge(sequence, Duration::ZERO, &mut counters, emit),
-                1 => reassembly.segment(&segment(sequence, payload, true), &mut counters, emit),
-                2 => reassembly.segment(&segment(sequence.wrapping_add(1 << 31), payload, true), &mut counters, emit),
-                3 => reassembly.segment(&Segment { missing, ..segment(sequence, payload, false) }, &mut counters, emit),
-                4 if length == 0 => reassembly.release(Duration::ZERO, &mut counters, emit),
-                _ => reassembly.segment(&segment(sequence, payload, false), &mut counters, emit),
-            }
-            prop_assert!(reassembly.held() <= LIMIT);
-        }
-        let emit = &mut |piece: Piece<'_>| out.piece(piece);
-        reassembly.reset(Duration::ZERO, &mut counters, emit);
-        prop_assert!(out.end.is_some());
-        prop_assert!(out.bytes.iter().enumerate().all(|(at, got)| got.is_none_or(|got| got == byte(at))));
-        prop_assert_eq!(counters.lost_bytes, out.bytes.iter().filter(|got| got.is_none()).count() as u64);
+    fn anything(case in case()) {
+        operations::run(&case);
     }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    (any::<u32>(), any::<bool>(), 0..3000u16, prop::collection::vec(op(), 0..200))
+        .prop_map(|(start, begun, limit, ops)| Case { start, begun, limit, ops })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let missing = prop_oneof![
+        8 => Just(Missing::None),
+        1 => any::<u8>().prop_map(Missing::Some),
+        1 => any::<u32>().prop_map(Missing::Much),
+    ];
+    let segment = (place(), 0..50u8, 0..20u8, missing, prop::bool::weighted(0.1));
+    prop_oneof![
+        16 => segment.prop_map(|(place, length, copy, missing, fin)| Op::Segment { place, length, copy: copy / 19, missing, fin }),
+        1 => (place(), 0..80u8, 0..50u8).prop_map(|(place, count, length)| Op::Torn { place, count, length }),
+        1 => (0..50u8).prop_map(|length| Op::Syn { length }),
+        4 => place().prop_map(Op::Acknowledge),
+        1 => prop::bool::weighted(0.1).prop_map(|reset| if reset { Op::Reset } else { Op::Release }),
+    ]
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        8 => any::<i8>().prop_map(Place::Near),
+        4 => (-100..400i16).prop_map(Place::Ahead),
+        1 => any::<i32>().prop_map(Place::Far),
+    ]
 }

@@ -212,6 +212,10 @@ fn a_fin_before_other_bytes() {
     let mut stream = Stream::open();
     stream.data(104, "ef").data(9_000_000, "x").data(100, "ab").fin(102, "cd").says("abcd.");
     assert_eq!((stream.counters.foreign, stream.reassembly.held()), (2, 0));
+    // The snapshot length cut the segment with the FIN.
+    let mut stream = Stream::open();
+    stream.fin(103, "ef").take(Segment { missing: 1, fin: true, ..plain(100, b"ab") }).says("ab[1].");
+    assert_eq!((stream.counters.foreign, stream.reassembly.held()), (1, 0));
 }
 
 #[test]

@@ -99,14 +99,17 @@ mod tests {
                 // SAFETY: the size is not zero, and each block is freed once, by the layout that it has then.
                 unsafe {
                     let block = ALLOCATOR.alloc(layout);
-                    assert!(!block.is_null() && block.addr() % align == 0, "{layout:?}");
+                    assert!(!block.is_null() && block.addr().is_multiple_of(align), "{layout:?}");
                     block.write_bytes(7, size);
                     let block = ALLOCATOR.realloc(block, layout, size + 9);
-                    assert!(!block.is_null() && block.addr() % align == 0, "{layout:?}");
+                    assert!(!block.is_null() && block.addr().is_multiple_of(align), "{layout:?}");
                     assert!((0..size).all(|i| block.add(i).read() == 7), "{layout:?}");
                     ALLOCATOR.dealloc(block, Layout::from_size_align(size + 9, align).expect("a layout"));
                     let zeroed = ALLOCATOR.alloc_zeroed(layout);
-                    assert!(zeroed.addr() % align == 0 && (0..size).all(|i| zeroed.add(i).read() == 0), "{layout:?}");
+                    assert!(
+                        zeroed.addr().is_multiple_of(align) && (0..size).all(|i| zeroed.add(i).read() == 0),
+                        "{layout:?}"
+                    );
                     ALLOCATOR.dealloc(zeroed, layout);
                 }
             }

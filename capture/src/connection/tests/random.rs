@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::seen::{Line, play};
+use super::holds;
+use super::seen::Line;
 
 /// What a connection is made of, so that random ones come near to sense.
 fn words() -> impl Strategy<Value = &'static [u8]> {
@@ -44,49 +45,16 @@ fn line() -> impl Strategy<Value = Line> {
     ]
 }
 
-fn sent(lines: &[Line], from_client: bool) -> Vec<u8> {
-    let bytes = lines.iter().filter_map(|line| match line {
-        Line::Data(client, bytes) if *client == from_client => Some(&bytes[..]),
-        _ => None,
-    });
-    bytes.collect::<Vec<_>>().concat()
-}
-
-/// Whether `parts` follow each other in `bytes`, in this order.
-fn are_in<'a>(bytes: &[u8], parts: impl Iterator<Item = &'a [u8]>) -> bool {
-    let mut at = 0;
-    parts.into_iter().filter(|part| !part.is_empty()).all(|part| {
-        memchr::memmem::find(&bytes[at..], part).is_some_and(|found| {
-            at += found + part.len();
-            true
-        })
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_invented(midstream: bool, lines in prop::collection::vec(line(), 0..12)) {
-        let told = play(midstream, &lines, |_, bytes| vec![bytes]);
-        let heads: Vec<_> = told.exchanges.iter().map(|seen| seen.borrow().head.clone()).collect();
-        let requests = sent(&lines, true);
-        prop_assert!(are_in(&requests, heads.iter().map(|head| &head[..])));
-        let responses = sent(&lines, false);
-        for seen in &told.exchanges {
-            let seen = seen.borrow();
-            prop_assert!(are_in(&responses, seen.response.iter().map(|head| &head[..])));
-            prop_assert!(seen.response_body.len() <= responses.len() && seen.request_body.len() <= requests.len());
-        }
+        holds::nothing_is_invented(midstream, &lines);
     }
 
     #[test]
     fn segments_do_not_matter(lines in prop::collection::vec(line(), 0..12), step in 1..20usize) {
-        let whole = play(false, &lines, |_, bytes| vec![bytes]);
-        let cut = play(false, &lines, |_, bytes| bytes.chunks(step).collect());
-        // Where a direction is lost they are a hint; and what is kept, and can be given up, is what they cut.
-        if whole.losses == 0 && !lines.iter().any(|line| matches!(line, Line::GiveUp)) {
-            prop_assert_eq!(whole.lines(), cut.lines());
-        }
+        holds::segments_do_not_matter(&lines, |_, bytes| bytes.chunks(step).collect());
     }
 }

@@ -1,4 +1,4 @@
-//! The language of the transcripts, and a list that takes exchanges.
+//! The language of the transcripts, and a list that takes exchanges. Shared by the tests and the fuzz target.
 //!
 //! A transcript is lines; each is a millisecond later than the one before.
 //!
@@ -18,10 +18,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mirror::outcome::Abort;
-
-use super::super::Connection;
-use crate::offer::{Offer, Orphan, Write};
-use crate::segment::Piece;
+use mirror_capture::connection::Connection;
+use mirror_capture::{Offer, Orphan, Piece, Write};
 
 /// One message or end of a transcript.
 #[derive(Debug, Clone)]
@@ -34,87 +32,132 @@ pub(super) enum Line {
 }
 
 /// What is told of one exchange.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) head: Bytes,
     pub(super) response: Option<Bytes>,
     pub(super) request_body: Vec<u8>,
     pub(super) response_body: Vec<u8>,
     pub(super) times: [Option<Duration>; 4],
-    request_lost: Option<u64>,
-    response_lost: Option<u64>,
-    request_trailers: Option<Option<Bytes>>,
-    response_trailers: Option<Bytes>,
-    ambiguous: [bool; 2],
-    end: Option<Result<(), Abort>>,
+    pub(super) request_lost: Option<u64>,
+    pub(super) response_lost: Option<u64>,
+    pub(super) request_trailers: Option<Option<Bytes>>,
+    pub(super) response_trailers: Option<Bytes>,
+    pub(super) ambiguous: [bool; 2],
+    pub(super) end: Option<Result<(), Abort>>,
 }
 
 /// All that is told of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) losses: u64,
+    /// From the client, and from the server.
+    pub(super) opaque: (u64, u64),
     pub(super) exchanges: Vec<Rc<RefCell<Seen>>>,
     pub(super) orphans: Vec<Orphan>,
+    pub(super) parts: Rc<RefCell<Parts>>,
 }
 
-pub(super) struct Writer(Rc<RefCell<Seen>>);
+/// What was told, in this order. Trailers of responses are not in it, which may have to wait for their requests' ends.
+pub(super) type Parts = Vec<Part>;
+
+/// Some bytes that were told.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) from_client: bool,
+    pub(super) kind: Kind,
+    pub(super) bytes: Bytes,
+}
+
+/// What they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The head of this exchange's request or response; none: of an orphan.
+    Head(Option<usize>),
+    /// A piece of a body.
+    Body,
+    /// A request's.
+    Trailers,
+}
+
+pub(super) struct Writer {
+    number: usize,
+    seen: Rc<RefCell<Seen>>,
+    parts: Rc<RefCell<Parts>>,
+}
 
 impl Offer for Told {
     type Writer = Writer;
 
     fn begin(&mut self, head: Bytes, _: SocketAddr, _: SocketAddr, at: Duration, ambiguous: bool) -> Option<Writer> {
+        let number = self.exchanges.len();
+        let part = Part { from_client: true, kind: Kind::Head(Some(number)), bytes: head.clone() };
+        self.parts.borrow_mut().push(part);
         let times = [Some(at), None, None, None];
         let seen = Seen { head, times, ambiguous: [ambiguous, false], ..Seen::default() };
-        self.exchanges.push(Rc::new(RefCell::new(seen)));
-        self.exchanges.last().cloned().map(Writer)
+        let seen = Rc::new(RefCell::new(seen));
+        self.exchanges.push(seen.clone());
+        Some(Writer { number, seen, parts: self.parts.clone() })
     }
 
     fn orphan(&mut self, orphan: Orphan) {
+        let part = Part { from_client: false, kind: Kind::Head(None), bytes: orphan.head.clone() };
+        self.parts.borrow_mut().push(part);
         self.orphans.push(orphan);
+    }
+}
+
+impl Writer {
+    fn part(&self, from_client: bool, kind: Kind, bytes: &Bytes) {
+        self.parts.borrow_mut().push(Part { from_client, kind, bytes: bytes.clone() });
     }
 }
 
 impl Write for Writer {
     fn ambiguous(&mut self) {
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.seen.borrow_mut();
         let side = usize::from(seen.response.is_some());
         seen.ambiguous[side] = true;
     }
     fn data(&mut self, bytes: Bytes, _: Duration) {
-        assert!(!bytes.is_empty() && self.0.borrow().request_trailers.is_none());
-        self.0.borrow_mut().request_body.extend_from_slice(&bytes);
+        assert!(!bytes.is_empty() && self.seen.borrow().request_trailers.is_none());
+        self.part(true, Kind::Body, &bytes);
+        self.seen.borrow_mut().request_body.extend_from_slice(&bytes);
     }
     fn lost(&mut self, length: u64, _: Duration) {
-        *self.0.borrow_mut().request_lost.get_or_insert(0) += length;
+        *self.seen.borrow_mut().request_lost.get_or_insert(0) += length;
     }
     fn request_end(&mut self, trailers: Option<Bytes>, at: Duration) {
-        let mut seen = self.0.borrow_mut();
+        trailers.iter().for_each(|trailers| self.part(true, Kind::Trailers, trailers));
+        let mut seen = self.seen.borrow_mut();
         assert!(seen.request_trailers.is_none(), "ended twice");
         seen.request_trailers = Some(trailers);
         seen.times[1] = Some(at);
     }
     fn respond(&mut self, head: Bytes, at: Duration) {
-        let mut seen = self.0.borrow_mut();
+        self.part(false, Kind::Head(Some(self.number)), &head);
+        let mut seen = self.seen.borrow_mut();
         assert!(seen.response.is_none(), "answered twice");
         seen.response = Some(head);
         seen.times[2] = Some(at);
     }
     fn response_data(&mut self, bytes: Bytes, _: Duration) {
-        assert!(!bytes.is_empty() && self.0.borrow().response.is_some());
-        self.0.borrow_mut().response_body.extend_from_slice(&bytes);
+        assert!(!bytes.is_empty() && self.seen.borrow().response.is_some());
+        self.part(false, Kind::Body, &bytes);
+        self.seen.borrow_mut().response_body.extend_from_slice(&bytes);
     }
     fn response_lost(&mut self, length: u64, _: Duration) {
-        *self.0.borrow_mut().response_lost.get_or_insert(0) += length;
+        *self.seen.borrow_mut().response_lost.get_or_insert(0) += length;
     }
     fn finish(self, trailers: Option<Bytes>, at: Duration) {
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.seen.borrow_mut();
         assert!(seen.request_trailers.is_some() && seen.response.is_some() && seen.end.is_none());
         seen.end = Some(Ok(()));
         seen.response_trailers = trailers;
         seen.times[3] = Some(at);
     }
     fn abort(self, why: Abort, _: Duration) {
-        let mut seen = self.0.borrow_mut();
+        let mut seen = self.seen.borrow_mut();
         assert!(seen.end.is_none());
         seen.end = Some(Err(why));
     }
@@ -235,6 +278,7 @@ pub(super) fn play<'a>(midstream: bool, lines: &'a [Line], cut: impl Fn(usize, &
         }
     }
     told.losses = connection.losses();
+    told.opaque = connection.opaque();
     connection.close(Abort::Shutdown, at, &mut told);
     told
 }

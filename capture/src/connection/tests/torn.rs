@@ -1,6 +1,6 @@
 //! What the capture lost, and connections that were open before.
 
-use super::seen::check;
+use super::seen::{Line, check, play};
 
 #[test]
 fn a_gap_in_a_body_of_known_length_is_counted() {
@@ -232,4 +232,13 @@ fn gaps_in_tunnels_change_nothing() {
           < HTTP/1.1 200 x\r\n\r\n",
         &["CONNECT a:1 -> 200 x"],
     );
+}
+
+#[test]
+fn lines_that_look_like_heads_are_looked_at_once() {
+    // What is said here would be looked at for minutes, if each line were looked at with all that follow.
+    let lines =
+        [Line::Data(true, b"GET / HTTP/1.1\n".repeat(400_000)), Line::Data(true, b"GET /1 HTTP/1.1\n\n".to_vec())];
+    let told = play(true, &lines, |_, bytes| vec![bytes]);
+    assert_eq!(told.lines(), ["GET /1 (shutdown)"]);
 }
