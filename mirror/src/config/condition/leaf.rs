@@ -66,7 +66,7 @@ text! {
 }
 
 macro_rules! number {
-    ($(#[$doc:meta])* $name:ident like $field:expr, $schema:tt) => {
+    ($(#[$doc:meta])* $name:ident = $schema_name:literal like $field:expr, $schema:tt) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name(String, Range);
@@ -91,23 +91,23 @@ macro_rules! number {
             }
         }
 
-        one_word!($name, "Range", $schema);
+        one_word!($name, $schema_name, $schema);
     };
 }
 
 number! {
     /// Statuses.
-    Status like Field::Status,
+    Status = "StatusRange" like Field::Status,
     { "description": "A status, a class, or a range.", "type": ["string", "integer"], "examples": [404, "5xx", ">= 500", "200-299"] }
 }
 number! {
     /// Times.
-    Time like Field::Latency,
+    Time = "TimeRange" like Field::Latency,
     { "description": "A range of times.", "type": "string", "examples": ["> 250ms", "1s-2s"] }
 }
 number! {
     /// Sizes.
-    Size like Field::RequestSize,
+    Size = "SizeRange" like Field::RequestSize,
     { "description": "A range of sizes.", "type": ["string", "integer"], "examples": ["> 1MiB", "0"] }
 }
 
