@@ -74,7 +74,6 @@ pub struct Config {
     /// The fraction of the exchanges that is mirrored, to every sink that does not say its own: `25%`, `1/1000`, `0.5`.
     pub fraction: Fraction,
     /// Stages that every exchange passes before it goes to the sinks, in this order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pipeline: Vec<StageConfig>,
     /// The header added to every copy, which also stops mirror loops.
     pub marker: MarkerConfig,

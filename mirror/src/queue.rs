@@ -55,6 +55,11 @@ impl QueueLength {
 }
 
 impl ExchangeStream {
+    /// The next copy, where one waits.
+    pub fn try_next(&mut self) -> Option<Offer> {
+        self.0.try_recv().ok()
+    }
+
     /// The next copy; none when the engine drains and all have been taken.
     pub async fn next(&mut self) -> Option<Offer> {
         self.0.recv().await

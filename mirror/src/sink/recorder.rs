@@ -29,6 +29,9 @@ pub use disk::file_options;
 /// Exchanges that may wait to be picked up. The recorder only has to begin with each, so that this is a pause of the engine's.
 pub(super) const QUEUE: usize = 4096;
 
+/// How many of these are taken in a row.
+const AT_ONCE: usize = 64;
+
 /// How far behind its collecting may be, beside what it keeps: as far as a target by default, which is 40 ms of a fast upload.
 pub(super) const READ_AHEAD: u64 = 4 * 1024 * 1024;
 
@@ -118,8 +121,11 @@ impl Sink for Recorder {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut open = true;
         while open || !collecting.is_empty() {
-            let offer = tokio::select! {
-                offer = stream.next(), if open => offer,
+            let mut offer = tokio::select! {
+                offer = stream.next(), if open => {
+                    open = offer.is_some();
+                    offer
+                }
                 Some(_) = collecting.join_next() => {
                     while collecting.try_join_next().is_some() {}
                     continue;
@@ -130,15 +136,20 @@ impl Sink for Recorder {
                 }
                 _ = shutdown.wait_for(|now| *now) => break,
             };
-            match offer {
+            // What waits already is taken without looking at all else each time; for so many, that all else has its turn.
+            for more in (0..AT_ONCE).rev() {
+                let Some(Offer { exchange, account }) = offer.take() else { break };
                 // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
                 // listener offers.
-                Some(Offer { exchange, account }) if exchange.is_over() => recorder.record(exchange, account).await,
-                Some(Offer { exchange, account }) => {
+                if exchange.is_over() {
+                    recorder.record(exchange, account).await;
+                } else {
                     let recorder = recorder.clone();
                     collecting.spawn(async move { recorder.record(exchange, account).await });
                 }
-                None => open = false,
+                if more > 0 {
+                    offer = stream.try_next();
+                }
             }
         }
         // Settles what is still being collected as dropped at shutdown, before the last block.
