@@ -57,10 +57,11 @@ pub(super) fn run(case: &Case) -> Outcome {
             Event::Tick(now) => flows.tick(now, &mut strict),
         }
         assert!(flows.entries() <= case.limits.flows && flows.held() <= case.limits.bytes);
-        assert!(strict.open <= flows.entries());
+        assert!(strict.held.len() <= flows.entries());
+        assert!(strict.held.values().sum::<usize>() <= flows.held(), "what connections hold is counted");
     });
     flows.finish(&mut strict);
-    assert_eq!((strict.open, flows.entries(), flows.held()), (0, 0, 0));
+    assert_eq!((strict.held.len(), flows.entries(), flows.held()), (0, 0, 0));
     let lines = strict.offer.lines.borrow().clone();
     Outcome {
         digest: strict.offer.digest.finish(),
@@ -101,7 +102,9 @@ fn check_payload(segment: &Segment<'_>, frames: &[&[u8]]) {
 #[derive(Default)]
 struct Strict {
     offer: Checked,
-    open: usize,
+    opened: usize,
+    /// What each open connection holds, by its number.
+    held: HashMap<usize, usize>,
     opaque: u64,
     losses: u64,
     /// The payloads that went from one end to the other.
@@ -109,6 +112,7 @@ struct Strict {
 }
 
 struct Watched {
+    number: usize,
     connection: Connection<Writer>,
     /// The server and the client.
     ends: [SocketAddr; 2],
@@ -132,9 +136,10 @@ impl Handler for Strict {
     type Connection = Watched;
 
     fn open(&mut self, client: SocketAddr, server: SocketAddr, midstream: bool, _: Duration) -> Watched {
-        self.open += 1;
-        let connection = Connection::new(client, server, midstream);
-        Watched { connection, ends: [server, client], ended: [false; 2], said: Said::default() }
+        let (number, connection) = (self.opened, Connection::new(client, server, midstream));
+        self.opened += 1;
+        self.held.insert(number, 0);
+        Watched { number, connection, ends: [server, client], ended: [false; 2], said: Said::default() }
     }
 
     fn piece(&mut self, watched: &mut Watched, from_client: bool, piece: Piece<'_>) {
@@ -155,6 +160,8 @@ impl Handler for Strict {
         }
         self.offer.said = watched.said.clone();
         watched.connection.piece(from_client, piece, &mut self.offer);
+        let held = watched.connection.held(true) + watched.connection.held(false);
+        self.held.insert(watched.number, held);
     }
 
     fn held(&self, watched: &Watched, from_client: bool) -> usize {
@@ -163,7 +170,7 @@ impl Handler for Strict {
 
     fn close(&mut self, watched: Watched, why: Closed, at: Duration) {
         assert!(watched.ended == [true; 2] || !matches!(why, Closed::Finished | Closed::Reset));
-        self.open -= 1;
+        self.held.remove(&watched.number);
         let (up, down) = watched.connection.opaque();
         self.opaque += up + down;
         self.losses += watched.connection.losses();
