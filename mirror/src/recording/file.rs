@@ -101,6 +101,14 @@ struct Current {
     torn: bool,
 }
 
+impl Drop for Current {
+    /// Gives the lock back now, and not when the last copy of the descriptor is closed: a process that is being started elsewhere in the program has all
+    /// descriptors until it becomes another program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 impl RecordingFile {
     /// Opens the recording to append to it, or begins one, with mode 0600. An existing file keeps the mode it has.
     ///
