@@ -195,7 +195,11 @@ impl<W: Write> Connection<W> {
                 Step::Head(head) if from_client => {
                     self.request(&head, &input[used - head.length..used], now.at, offer);
                 }
-                Step::Head(head) => self.response(&head, &input[used - head.length..used], now.at, offer),
+                Step::Head(head) => {
+                    self.response(&head, &input[used - head.length..used], now.at, offer);
+                    // What the server says next may be the answer to what the client has said behind a CONNECT.
+                    self.release(now, offer);
+                }
                 Step::Data(_) => {}
                 Step::End(n) => {
                     if self.direction(from_client).reader.ended_ambiguously() {

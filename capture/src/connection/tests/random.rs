@@ -58,3 +58,18 @@ proptest! {
         holds::segments_do_not_matter(&lines, |_, bytes| bytes.chunks(step).collect());
     }
 }
+
+#[test]
+fn what_waits_behind_a_refused_connect_is_read_before_its_answer() {
+    for (behind, answer, exchanges) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..], 2),
+        (b"\x16\x03\x01 is no request", b"\x16\x03\x01 and no response", 1),
+    ] {
+        let connect = Line::Data(true, [b"CONNECT a:1 HTTP/1.1\r\n\r\n", behind].concat());
+        let refused = Line::Data(false, [b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", answer].concat());
+        let lines = [connect, refused];
+        let told = super::seen::play(false, &lines, |_, bytes| vec![bytes]);
+        assert_eq!((told.exchanges.len(), told.orphans.len()), (exchanges, 0));
+        (1..40).for_each(|step| holds::segments_do_not_matter(&lines, |_, bytes| bytes.chunks(step).collect()));
+    }
+}
