@@ -25,6 +25,8 @@
 
 mod held;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod property;

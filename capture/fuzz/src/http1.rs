@@ -17,7 +17,7 @@ use crate::{holds, memory};
 
 const CLIENT: u8 = 0x08;
 const FLOOD: u8 = 3;
-/// The length of a flood from which on it is a long one.
+/// The length of a flood that is a long one.
 const LONG: u8 = 0xFF;
 const GAP: u8 = 4;
 const FIN: u8 = 5;
@@ -118,7 +118,7 @@ impl Offer for Nobody {
     type Writer = Nobody;
 
     fn begin(&mut self, head: Bytes, _: SocketAddr, _: SocketAddr, _: Duration, _: bool) -> Option<Nobody> {
-        (head.len() % 2 == 0).then_some(Nobody)
+        head.len().is_multiple_of(2).then_some(Nobody)
     }
     fn orphan(&mut self, _: Orphan) {}
 }
@@ -148,7 +148,7 @@ fn decode(input: &[u8]) -> Case {
             FLOOD => {
                 let length = input.byte();
                 // Few are long enough to fill anything: they take their time.
-                let times = if length >= LONG { input.number() } else { input.byte().into() };
+                let times = if length == LONG { input.number() } else { input.byte().into() };
                 let bytes = input.bytes(u16::from(length % 32)).repeat(times.into());
                 said += bytes.len();
                 Line::Data(client, bytes)
@@ -215,6 +215,10 @@ const TRANSCRIPTS: &[(&str, &str)] = &[
           < HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok
           > GET /b HTTP/1.1\r\n\r\n
           < HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n
+          > DELETE /c HTTP/1.1\r\nA: b\r\n\r\n
+          < HTTP/1.1 204 No Content\r\n\r\n
+          > GET /d HTTP/1.1\r\n\r\n
+          < HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n
           >.
           <.",
     ),

@@ -6,6 +6,8 @@ mod connections;
 mod frames;
 #[path = "../../src/connection/tests/holds.rs"]
 mod holds;
+#[path = "../../src/reassembly/model.rs"]
+mod model;
 #[path = "../../src/connection/tests/plain.rs"]
 mod plain;
 #[path = "../../src/runs.rs"]
