@@ -13,6 +13,7 @@ mod parse;
 mod pattern;
 mod range;
 
+pub(crate) use facts::target_parts;
 pub use facts::{Facts, ResponseFacts};
 pub use field::Field;
 pub use key::Key;

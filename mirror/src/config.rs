@@ -52,7 +52,7 @@ pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Addresses the proxy listens on: `:80` (every interface, IPv4 and IPv6), `127.0.0.1:80`, `[::1]:80`. One or a list.
-    #[serde(deserialize_with = "forms::listen")]
+    #[serde(deserialize_with = "forms::one_or_list")]
     #[schemars(schema_with = "forms::listen_schema")]
     pub listen: Vec<ListenAddress>,
     /// The application the proxy stands before: `:8080` (this host), `app:8080`, `http://10.0.0.5:8080`.

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use crate::condition::{Field, cookies};
+use crate::condition::{Facts, Field};
 use crate::config::Expected;
 use crate::exchange::Exchange;
 
 /// A text with places in braces: `method`, `host`, `path`, `query`, `target`, `client`, `source`, `id`, `time` (RFC 3339), `header.NAME`, `cookie.NAME`,
 /// `query.NAME`. What is not there is empty; `{{` and `}}` are braces.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Template {
     source: String,
     parts: Vec<Part>,
@@ -16,7 +16,7 @@ pub struct Template {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
-    Text(String),
+    Text(Bytes),
     Field(Field),
     Target,
     Client,
@@ -27,55 +27,32 @@ enum Part {
 impl Template {
     /// The text for one exchange.
     pub fn fill(&self, exchange: &Exchange) -> Bytes {
-        if let [Part::Text(text)] = self.parts.as_slice() {
-            return Bytes::copy_from_slice(text.as_bytes());
+        match self.parts.as_slice() {
+            [Part::Text(text)] => text.clone(),
+            parts => {
+                let (facts, mut filled) = (exchange.facts(), Vec::new());
+                parts.iter().for_each(|part| part.fill(exchange, &facts, &mut filled));
+                filled.into()
+            }
         }
-        let mut filled = Vec::new();
-        for part in &self.parts {
-            part.fill(exchange, &mut filled);
-        }
-        filled.into()
     }
 }
 
 impl Part {
-    fn fill(&self, exchange: &Exchange, into: &mut Vec<u8>) {
-        let facts = exchange.facts();
+    fn fill(&self, exchange: &Exchange, facts: &Facts<'_>, into: &mut Vec<u8>) {
         match self {
-            Part::Text(text) => into.extend_from_slice(text.as_bytes()),
+            Part::Text(text) => into.extend_from_slice(text),
+            Part::Field(field) => into.extend_from_slice(&field.first(facts).unwrap_or_default()),
             Part::Target => into.extend_from_slice(facts.target),
-            Part::Client => into.extend(
-                facts.client.map(|client| client.ip().to_canonical().to_string().into_bytes()).unwrap_or_default(),
-            ),
+            Part::Client => {
+                let client = facts.client.map(|client| client.ip().to_canonical().to_string());
+                into.extend_from_slice(client.unwrap_or_default().as_bytes());
+            }
             Part::Id => into.extend_from_slice(exchange.id().to_string().as_bytes()),
             Part::Time => {
                 let time = chrono::DateTime::<chrono::Utc>::from(exchange.started());
                 into.extend_from_slice(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true).as_bytes());
             }
-            Part::Field(field) => match field {
-                Field::Method => into.extend_from_slice(facts.method),
-                Field::Host => into.extend_from_slice(facts.host().unwrap_or_default()),
-                Field::Path => into.extend_from_slice(facts.path()),
-                Field::Source => into.extend_from_slice(facts.source.as_bytes()),
-                Field::Query(None) => into.extend_from_slice(facts.query().unwrap_or_default()),
-                Field::Query(Some(name)) => {
-                    let mut pairs = form_urlencoded::parse(facts.query().unwrap_or_default());
-                    into.extend(
-                        pairs
-                            .find(|(key, _)| key == name.as_str())
-                            .map(|(_, value)| value.into_owned().into_bytes())
-                            .unwrap_or_default(),
-                    );
-                }
-                Field::Header(name) => {
-                    into.extend_from_slice(facts.headers.get(name).map(Bytes::as_ref).unwrap_or_default())
-                }
-                Field::Cookie(name) => {
-                    let cookie = cookies(facts.headers).find(|(key, _)| *key == name.as_bytes());
-                    into.extend_from_slice(cookie.map(|(_, value)| value).unwrap_or_default());
-                }
-                _ => {}
-            },
         }
     }
 
@@ -123,14 +100,14 @@ impl std::str::FromStr for Template {
                 return Err(format!("of {{{name}}} one of {known} in the braces").into());
             };
             if !text.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(Part::Text(std::mem::take(&mut text).into()));
             }
             parts.push(part);
             rest = &rest[end + 1..];
         }
         text.push_str(rest);
         if !text.is_empty() || parts.is_empty() {
-            parts.push(Part::Text(text));
+            parts.push(Part::Text(text.into()));
         }
         Ok(Template { source: source.to_owned(), parts })
     }

@@ -42,7 +42,7 @@ pub struct ResponseFacts<'a> {
 impl<'a> Facts<'a> {
     /// The target's path: without the query, and of an absolute target (RFC 9112 §3.2.2) without scheme and authority.
     pub fn path(&self) -> &'a [u8] {
-        let (_, path) = self.split();
+        let (_, path) = target_parts(self.method, self.target);
         &path[..path.iter().position(|&b| b == b'?').unwrap_or(path.len())]
     }
 
@@ -54,28 +54,27 @@ impl<'a> Facts<'a> {
 
     /// The host that is asked for, without the port: of an absolute target or of `Host` (RFC 9112 §3.3).
     pub fn host(&self) -> Option<&'a [u8]> {
-        let authority = match self.split() {
+        let authority = match target_parts(self.method, self.target) {
             (Some(authority), _) => authority,
             (None, _) => self.headers.get("host").map(Bytes::as_ref)?,
         };
         Some(without_port(authority))
     }
+}
 
-    /// The authority of an absolute target, and the rest of the target.
-    fn split(&self) -> (Option<&'a [u8]>, &'a [u8]) {
-        let target = self.target;
-        if target.first() == Some(&b'/') {
-            return (None, target);
-        }
-        let Some(at) = target.windows(3).position(|three| three == b"://") else {
-            return if self.method == b"CONNECT" { (Some(target), b"") } else { (None, target) };
-        };
-        let rest = &target[at + 3..];
-        let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
-        let authority = &rest[..end];
-        let user = authority.iter().rposition(|&b| b == b'@').map_or(0, |at| at + 1);
-        (Some(&authority[user..]), &rest[end..])
+/// The authority of an absolute target or of CONNECT's, and the rest of the target.
+pub(crate) fn target_parts<'a>(method: &[u8], target: &'a [u8]) -> (Option<&'a [u8]>, &'a [u8]) {
+    if target.first() == Some(&b'/') {
+        return (None, target);
     }
+    let Some(at) = target.windows(3).position(|three| three == b"://") else {
+        return if method == b"CONNECT" { (Some(target), b"") } else { (None, target) };
+    };
+    let rest = &target[at + 3..];
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    let user = authority.iter().rposition(|&b| b == b'@').map_or(0, |at| at + 1);
+    (Some(&authority[user..]), &rest[end..])
 }
 
 fn without_port(authority: &[u8]) -> &[u8] {

@@ -1,5 +1,7 @@
 //! The fields of an exchange that conditions name.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::Facts;
@@ -96,6 +98,25 @@ impl Field {
                 self.number(facts)?.is_some_and(|_| test(b""))
             }
         })
+    }
+
+    /// The first value that the request has of a field that is its own text; none of any other.
+    pub(crate) fn first<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
+        Some(Cow::Borrowed(match self {
+            Field::Method => facts.method,
+            Field::Host => facts.host()?,
+            Field::Path => facts.path(),
+            Field::Source => facts.source.as_bytes(),
+            Field::Query(None) => facts.query()?,
+            Field::Query(Some(name)) => {
+                let mut pairs = form_urlencoded::parse(facts.query()?);
+                let (_, value) = pairs.find(|(key, _)| key == name.as_str())?;
+                return Some(Cow::Owned(value.into_owned().into_bytes()));
+            }
+            Field::Header(name) => facts.headers.get(name)?,
+            Field::Cookie(name) => cookies(facts.headers).find(|(key, _)| *key == name.as_bytes())?.1,
+            _ => return None,
+        }))
     }
 
     /// The field's number, where it has one; none while the response is not there.

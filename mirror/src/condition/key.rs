@@ -1,7 +1,7 @@
 //! What tells users apart: the key by which exchanges are taken, limited or shared out.
 
 use super::Facts;
-use super::field::{Field, cookies};
+use super::field::Field;
 use crate::config::Expected;
 
 /// A part of the request of which equal values belong together.
@@ -34,19 +34,10 @@ impl Key {
                 Some(fnv(client.to_string().as_bytes()))
             }
             Key::Part(at) => facts.path().split(|&b| b == b'/').nth(*at).filter(|part| !part.is_empty()).map(fnv),
-            Key::Field(field) => match field {
-                Field::Host => facts.host().map(|host| fnv(&host.to_ascii_lowercase())),
-                Field::Path => Some(fnv(facts.path())),
-                Field::Header(name) => facts.headers.get(name).map(|value| fnv(value)),
-                Field::Cookie(name) => {
-                    cookies(facts.headers).find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| fnv(value))
-                }
-                Field::Query(Some(name)) => {
-                    let mut pairs = form_urlencoded::parse(facts.query().unwrap_or_default());
-                    pairs.find(|(key, _)| key == name.as_str()).map(|(_, value)| fnv(value.as_bytes()))
-                }
-                _ => None,
-            },
+            Key::Field(field) => field.first(facts).map(|value| match field {
+                Field::Host => fnv(&value.to_ascii_lowercase()),
+                _ => fnv(&value),
+            }),
         }
     }
 }

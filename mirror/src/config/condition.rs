@@ -20,7 +20,7 @@ use leaf::{AnyCase, Leaf, Network, Path, Size, Status, Text, Time};
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConditionConfig {
     /// An expression, see [`crate::condition`].
-    Expression(String),
+    Expression(Parsed),
     /// A map.
     Map(Box<ConditionMap>),
 }
@@ -86,6 +86,19 @@ pub struct ConditionMap {
     pub response_header: Option<BTreeMap<String, Wanted>>,
 }
 
+/// An expression and what it asks.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    text: String,
+    condition: Condition,
+}
+
+impl PartialEq for Parsed {
+    fn eq(&self, other: &Parsed) -> bool {
+        self.text == other.text
+    }
+}
+
 /// One, or a list of which one must match.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Several<T>(Vec<T>);
@@ -103,8 +116,7 @@ impl ConditionConfig {
     /// What it asks.
     pub fn condition(&self) -> Condition {
         match self {
-            // It was read from this text before.
-            ConditionConfig::Expression(text) => text.parse().unwrap_or(Condition::Any(Vec::new())),
+            ConditionConfig::Expression(parsed) => parsed.condition.clone(),
             ConditionConfig::Map(map) => map.condition(),
         }
     }
@@ -163,7 +175,7 @@ impl FromStr for ConditionConfig {
 
     fn from_str(text: &str) -> Result<Self, Expected> {
         match text.parse::<Condition>() {
-            Ok(_) => Ok(ConditionConfig::Expression(text.to_owned())),
+            Ok(condition) => Ok(ConditionConfig::Expression(Parsed { text: text.to_owned(), condition })),
             Err(error) => Err(error.to_string().into()),
         }
     }
@@ -172,7 +184,7 @@ impl FromStr for ConditionConfig {
 impl Serialize for ConditionConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            ConditionConfig::Expression(text) => serializer.serialize_str(text),
+            ConditionConfig::Expression(parsed) => serializer.serialize_str(&parsed.text),
             ConditionConfig::Map(map) => map.serialize(serializer),
         }
     }

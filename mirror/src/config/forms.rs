@@ -14,11 +14,6 @@ pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deseri
     deserializer.deserialize_any(OneOrList(PhantomData))
 }
 
-/// `listen`: an address or a list of them.
-pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ListenAddress>, D::Error> {
-    deserializer.deserialize_any(OneOrList(PhantomData))
-}
-
 /// `capture`: a word or a list of them, each a string or a map.
 pub(super) fn capture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<CaptureConfig>, D::Error> {
     let captures: Vec<WordOrMap<CaptureConfig>> = deserializer.deserialize_any(OneOrList(PhantomData))?;

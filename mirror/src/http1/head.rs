@@ -50,6 +50,19 @@ impl Headers {
         self.0.push(Header { name: name.into(), value: value.into() });
     }
 
+    /// One line of this name, in any case, with this value: in the place of the first that there was and spelled as that, or else at the end.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Bytes>) {
+        let first = self.0.iter().position(|line| line.name.eq_ignore_ascii_case(name.as_bytes()));
+        let spelled = first.map_or(Bytes::from_static(name.as_bytes()), |at| self.0[at].name.clone());
+        self.remove(name);
+        self.0.insert(first.unwrap_or(self.0.len()), Header { name: spelled, value: value.into() });
+    }
+
+    /// Takes out every line of this name, in any case.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|line| !line.name.eq_ignore_ascii_case(name.as_bytes()));
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -67,10 +80,6 @@ impl Headers {
             httparse::Status::Complete((_, parsed)) => Ok(Headers::of(wire, parsed)),
             httparse::Status::Partial => Err(HeadError::Incomplete),
         }
-    }
-
-    pub(super) fn from_lines(lines: Vec<Header>) -> Headers {
-        Headers(lines)
     }
 
     fn of(wire: &Bytes, parsed: &[httparse::Header<'_>]) -> Headers {

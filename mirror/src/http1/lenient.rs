@@ -76,7 +76,7 @@ fn headers(wire: &Bytes, mut at: usize) -> Option<Headers> {
         lines.push(Header { name: wire.slice(name), value: unfolded(wire, value, first.end) });
         at = end;
     }
-    Some(Headers::from_lines(lines))
+    Some(lines.into_iter().collect())
 }
 
 /// A value whose first line ends at `first`.

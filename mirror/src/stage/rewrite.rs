@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use form_urlencoded::byte_serialize;
+use regex::bytes::Regex;
 
-use crate::condition::Condition;
+use crate::condition::{Condition, target_parts};
 use crate::config::{PathEdit, RewriteConfig};
 use crate::exchange::Exchange;
 use crate::http1::{Header, Headers, RequestHead};
 use crate::stage::{Stage, Verdict};
+use crate::template::Template;
 
 mod edit;
 #[cfg(test)]
@@ -34,13 +36,25 @@ pub(crate) const FRAMING: [&str; 10] = [
 /// Rewrites the request's head as configured, in the order: method, path, query, host, headers, cookies.
 pub struct Rewrite {
     when: Option<Condition>,
+    path: Option<NewPath>,
     config: RewriteConfig,
+}
+
+/// What becomes of the path.
+enum NewPath {
+    /// Another beginning, neither with a slash at its end.
+    Prefix(Vec<u8>, Vec<u8>),
+    /// Another text where the expression is found.
+    Found(Regex, Vec<u8>),
+    /// Another path.
+    Whole(Template),
 }
 
 impl Rewrite {
     /// As configured.
     pub fn new(config: &RewriteConfig) -> Rewrite {
-        Rewrite { when: config.when.as_ref().map(|when| when.condition()), config: config.clone() }
+        let when = config.when.as_ref().map(|when| when.condition());
+        Rewrite { when, path: config.path.as_ref().map(NewPath::new), config: config.clone() }
     }
 }
 
@@ -56,13 +70,13 @@ impl Stage for Rewrite {
         if let Some(method) = &config.method {
             head.method = Bytes::copy_from_slice(method.as_str().as_bytes());
         }
-        if config.path.is_some() || !config.query.is_empty() {
-            head.target = target(config, seen);
+        if self.path.is_some() || !config.query.is_empty() {
+            head.target = self.target(seen);
         }
         if let Some(host) = &config.host {
             let host = value(host.fill(seen));
-            head.target = without_authority(&head.target);
-            set(&mut head, "Host", host);
+            head.target = without_authority(&head);
+            head.headers.set("Host", host);
         }
         if !config.header.is_empty() {
             head.headers = headers(config, seen, head.headers);
@@ -79,69 +93,71 @@ impl Stage for Rewrite {
     }
 }
 
-/// The target, with another path and query. What stands before them stays.
-fn target(config: &RewriteConfig, seen: &Exchange) -> Bytes {
-    let facts = seen.facts();
-    let (whole, path, query) = (facts.target, facts.path(), facts.query());
-    let before = &whole[..whole.len() - path.len() - query.map_or(0, |query| query.len() + 1)];
-    let mut target = before.to_vec();
-    match &config.path {
-        Some(edit) => target.extend(printable(&new_path(edit, seen, path))),
-        None => target.extend_from_slice(path),
+impl Rewrite {
+    /// The target, with another path and query. What stands before them stays.
+    fn target(&self, seen: &Exchange) -> Bytes {
+        let facts = seen.facts();
+        let (whole, path, query) = (facts.target, facts.path(), facts.query());
+        let before = &whole[..whole.len() - path.len() - query.map_or(0, |query| query.len() + 1)];
+        let mut target = before.to_vec();
+        match &self.path {
+            Some(new) => target.extend(printable(&new.of(path, seen))),
+            None => target.extend_from_slice(path),
+        }
+        let pairs = query.unwrap_or_default().split(|&b| b == b'&').filter(|pair| !pair.is_empty());
+        let entries = pairs.map(|pair| {
+            let (name, value) = form_urlencoded::parse(pair).next().unwrap_or_default();
+            Entry::sent(name.into_owned(), value.into_owned(), Bytes::copy_from_slice(pair))
+        });
+        let encode = |entry: &Entry| -> Vec<u8> {
+            let serialize = |bytes: &[u8]| byte_serialize(bytes).collect::<String>();
+            format!("{}={}", serialize(&entry.name), serialize(&entry.value)).into_bytes()
+        };
+        let entries = Editor { edits: &self.config.query, any_case: false, fixed: &[] }.edit(entries.collect(), seen);
+        for (i, entry) in entries.iter().enumerate() {
+            target.push(if i == 0 { b'?' } else { b'&' });
+            target.extend(entry.sent.as_ref().map_or_else(|| encode(entry), |sent| sent.to_vec()));
+        }
+        // Neither an edit nor an empty template makes a start line of two words.
+        if target.is_empty() { Bytes::from_static(b"/") } else { target.into() }
     }
-    let pairs = query.unwrap_or_default().split(|&b| b == b'&').filter(|pair| !pair.is_empty());
-    let entries = pairs.map(|pair| {
-        let (name, value) = form_urlencoded::parse(pair).next().unwrap_or_default();
-        Entry::sent(name.into_owned(), value.into_owned(), Bytes::copy_from_slice(pair))
-    });
-    let encode = |entry: &Entry| -> Vec<u8> {
-        let serialize = |bytes: &[u8]| byte_serialize(bytes).collect::<String>();
-        format!("{}={}", serialize(&entry.name), serialize(&entry.value)).into_bytes()
-    };
-    let entries = Editor { edits: &config.query, any_case: false, fixed: &[] }.edit(entries.collect(), seen);
-    for (i, entry) in entries.iter().enumerate() {
-        target.push(if i == 0 { b'?' } else { b'&' });
-        target.extend(entry.sent.as_ref().map_or_else(|| encode(entry), |sent| sent.to_vec()));
-    }
-    // Neither an edit nor an empty template makes a start line of two words.
-    if target.is_empty() { Bytes::from_static(b"/") } else { target.into() }
 }
 
-fn new_path(edit: &PathEdit, seen: &Exchange, path: &[u8]) -> Vec<u8> {
-    let new = match (&edit.prefix, &edit.found) {
-        (Some(prefix), _) => {
-            let prefix = prefix.trim_end_matches('/').as_bytes();
-            match path.strip_prefix(prefix) {
-                Some(rest) if rest.is_empty() || rest[0] == b'/' => {
-                    [edit.with.trim_end_matches('/').as_bytes(), rest].concat()
-                }
-                _ => return path.to_vec(),
-            }
+impl NewPath {
+    fn new(edit: &PathEdit) -> NewPath {
+        let trimmed = |path: &str| path.trim_end_matches('/').as_bytes().to_vec();
+        match (&edit.prefix, &edit.found) {
+            (Some(prefix), _) => NewPath::Prefix(trimmed(prefix), trimmed(&edit.with)),
+            (None, Some(found)) => NewPath::Found(found.regex().clone(), edit.with.clone().into_bytes()),
+            // A text that is no template was refused with the settings.
+            (None, None) => NewPath::Whole(edit.with.parse().unwrap_or_default()),
         }
-        (None, Some(found)) => found.regex().replace_all(path, edit.with.as_bytes()).into_owned(),
-        (None, None) => match edit.with.parse::<crate::template::Template>() {
-            Ok(template) => template.fill(seen).to_vec(),
-            Err(_) => edit.with.clone().into_bytes(),
-        },
-    };
-    // A path begins with a slash (RFC 9112 §3.2.1); `*` and CONNECT's authority have none and are left as they were.
-    match (path.first(), new.first()) {
-        (Some(b'/') | None, Some(b'/')) => new,
-        (Some(b'/') | None, _) => [b"/".as_slice(), &new].concat(),
-        _ => path.to_vec(),
+    }
+
+    fn of(&self, path: &[u8], seen: &Exchange) -> Vec<u8> {
+        let new = match self {
+            NewPath::Prefix(old, new) => match path.strip_prefix(&old[..]) {
+                Some(rest) if rest.is_empty() || rest[0] == b'/' => [new, rest].concat(),
+                _ => return path.to_vec(),
+            },
+            NewPath::Found(found, with) => found.replace_all(path, &with[..]).into_owned(),
+            NewPath::Whole(template) => template.fill(seen).to_vec(),
+        };
+        // A path begins with a slash (RFC 9112 §3.2.1); `*` and CONNECT's authority have none and are left as they were.
+        match (path.first(), new.first()) {
+            (Some(b'/') | None, Some(b'/')) => new,
+            (Some(b'/') | None, _) => [b"/".as_slice(), &new].concat(),
+            _ => path.to_vec(),
+        }
     }
 }
 
 /// An absolute target without what another host would contradict.
-fn without_authority(target: &Bytes) -> Bytes {
-    let Some(at) = target.windows(3).position(|three| three == b"://").filter(|_| target[0] != b'/') else {
-        return target.clone();
-    };
-    let rest = &target[at + 3..];
-    match rest.iter().position(|b| matches!(b, b'/' | b'?')) {
-        Some(path) if rest[path] == b'/' => target.slice_ref(&rest[path..]),
-        Some(query) => [b"/", &rest[query..]].concat().into(),
-        None => Bytes::from_static(b"/"),
+fn without_authority(head: &RequestHead) -> Bytes {
+    match target_parts(&head.method, &head.target) {
+        (Some(_), rest) if rest.first() == Some(&b'/') => head.target.slice_ref(rest),
+        (Some(_), rest) if head.method != "CONNECT" => [b"/", rest].concat().into(),
+        _ => head.target.clone(),
     }
 }
 
@@ -162,25 +178,9 @@ fn cookies(config: &RewriteConfig, seen: &Exchange, head: &mut RequestHead) {
     let pairs: Vec<Vec<u8>> =
         edited.iter().map(|entry| [&plain(&entry.name)[..], b"=", &plain(&entry.value)].concat()).collect();
     match pairs.is_empty() {
-        true => remove(head, "cookie"),
-        false => set(head, "Cookie", pairs.join(&b"; "[..]).into()),
+        true => head.headers.remove("cookie"),
+        false => head.headers.set("Cookie", pairs.join(&b"; "[..])),
     }
-}
-
-/// One line of this name, where the first was.
-fn set(head: &mut RequestHead, name: &'static str, value: Bytes) {
-    let at = head.headers.iter().position(|line| line.name.eq_ignore_ascii_case(name.as_bytes()));
-    let spelled = at.and_then(|at| head.headers.iter().nth(at)).map(|line| line.name.clone());
-    let line = Header { name: spelled.unwrap_or(Bytes::from_static(name.as_bytes())), value };
-    remove(head, name);
-    let mut lines: Vec<Header> = head.headers.iter().cloned().collect();
-    lines.insert(at.unwrap_or(lines.len()).min(lines.len()), line);
-    head.headers = lines.into_iter().collect();
-}
-
-fn remove(head: &mut RequestHead, name: &str) {
-    let others = head.headers.iter().filter(|line| !line.name.eq_ignore_ascii_case(name.as_bytes()));
-    head.headers = others.cloned().collect();
 }
 
 /// What was filled in cannot end a line: a decoded parameter may have line ends in it.
