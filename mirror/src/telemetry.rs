@@ -7,7 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, SkipReason};
+use crate::outcome::{Abort, BadLine, DropReason, FailReason, Screening, SkipReason};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -27,6 +27,37 @@ pub struct Telemetry {
     skipped: IntCounterVec,
     client_duration: HistogramVec,
     server_duration: HistogramVec,
+    middleware: MiddlewareFamilies,
+}
+
+/// Those of middlewares, of which there may be new ones while the program runs.
+struct MiddlewareFamilies {
+    messages: IntCounterVec,
+    bad_lines: IntCounterVec,
+    restarts: IntCounterVec,
+    suppressed: IntCounterVec,
+    in_flight: IntGaugeVec,
+    waiting_bytes: IntGaugeVec,
+    running: IntGaugeVec,
+}
+
+/// What is counted of one middleware, all its workers together.
+#[derive(Debug, Clone)]
+pub struct MiddlewareMetrics {
+    /// What became of its messages, by [`Screening`].
+    pub messages: Reasons,
+    /// Lines that it printed and that are no answer, by [`BadLine`].
+    pub bad_lines: Reasons,
+    /// Starts after the first of each worker.
+    pub restarts: IntCounter,
+    /// Lines of its stderr that were too many for the log.
+    pub suppressed: IntCounter,
+    /// Messages that are with it.
+    pub in_flight: IntGauge,
+    /// Bytes of those that it has not been given yet.
+    pub waiting_bytes: IntGauge,
+    /// Workers that run.
+    pub running: IntGauge,
 }
 
 /// What is counted of one source.
@@ -98,6 +129,11 @@ impl Telemetry {
             registry.register(Box::new(family.clone())).expect("a metric registered once");
             family
         };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid metric name");
+            registry.register(Box::new(family.clone())).expect("a metric registered once");
+            family
+        };
         let histogram = |name: &str, help: &str, labels: &[&str]| {
             let opts = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
             let family = HistogramVec::new(opts, labels).expect("a valid metric name");
@@ -135,6 +171,35 @@ impl Telemetry {
                 "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
+            middleware: MiddlewareFamilies {
+                messages: counter(
+                    "mirror_middleware_messages_total",
+                    "Messages that a middleware was to see, by what became of them.",
+                    &["middleware", "outcome"],
+                ),
+                bad_lines: counter(
+                    "mirror_middleware_bad_lines_total",
+                    "Lines that a middleware printed and that are no answer, by reason.",
+                    &["middleware", "reason"],
+                ),
+                restarts: counter(
+                    "mirror_middleware_restarts_total",
+                    "Times that a middleware's program was started again.",
+                    &["middleware"],
+                ),
+                suppressed: counter(
+                    "mirror_middleware_stderr_suppressed_total",
+                    "Lines of a middleware's stderr that were too many for the log.",
+                    &["middleware"],
+                ),
+                in_flight: gauge("mirror_middleware_in_flight", "Messages that are with a middleware.", &["middleware"]),
+                waiting_bytes: gauge(
+                    "mirror_middleware_waiting_bytes",
+                    "Bytes of messages that wait until a middleware reads.",
+                    &["middleware"],
+                ),
+                running: gauge("mirror_middleware_running", "A middleware's workers that run.", &["middleware"]),
+            },
             observers: Mutex::new(Vec::new()),
             registry,
         };
@@ -165,6 +230,21 @@ impl Telemetry {
             dropped: reasons(&self.dropped, sink, DropReason::ALL.iter().map(|r| r.label())),
             failed: reasons(&self.failed, sink, FailReason::ALL.iter().map(|r| r.label())),
             skipped: reasons(&self.skipped, sink, SkipReason::ALL.iter().map(|r| r.label())),
+        }
+    }
+
+    /// The counters of a middleware. Asked again for the same name they are the same.
+    pub fn middleware(&self, name: &str) -> MiddlewareMetrics {
+        let families = &self.middleware;
+        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[name, label]);
+        MiddlewareMetrics {
+            messages: Reasons(Screening::ALL.iter().map(|it| of(&families.messages, it.label())).collect()),
+            bad_lines: Reasons(BadLine::ALL.iter().map(|it| of(&families.bad_lines, it.label())).collect()),
+            restarts: families.restarts.with_label_values(&[name]),
+            suppressed: families.suppressed.with_label_values(&[name]),
+            in_flight: families.in_flight.with_label_values(&[name]),
+            waiting_bytes: families.waiting_bytes.with_label_values(&[name]),
+            running: families.running.with_label_values(&[name]),
         }
     }
 

@@ -12,12 +12,14 @@ use super::forms::{WordOrMap, word_or_map_schema};
 
 mod filter;
 mod fraction;
+mod middleware;
 mod rate;
 mod rewrite;
 mod split;
 
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
+pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
 pub use rate::RateConfig;
 pub use rewrite::{Edits, Expression, Name, PathEdit, Replace, RewriteConfig, Token};
 pub use split::SplitConfig;
@@ -62,6 +64,8 @@ stages! {
     "filter" Filter(FilterConfig),
     /// How many of the users go on, all exchanges of each.
     "fraction" Fraction(FractionConfig),
+    /// What a program of one's own makes of it.
+    "middleware" Middleware(Box<MiddlewareConfig>),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
     /// What changes of the request.

@@ -1,6 +1,6 @@
 //! Whether stages make sense.
 
-use super::Findings;
+use super::{Findings, middleware};
 use crate::config::{Config, Edits, PathEdit, RewriteConfig, ShadowConfig, SplitConfig, StageConfig};
 use crate::stage::FRAMING;
 use crate::template::Template;
@@ -31,6 +31,7 @@ impl Config {
                             "no split here: it shares out over targets, in the `pipeline` of all",
                         );
                     }
+                    StageConfig::Middleware(config) => middleware::check(&at("middleware"), config, findings),
                     StageConfig::Rewrite(rewrite) => check_rewrite(&at("rewrite"), rewrite, findings),
                     StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),
                     _ => {}
