@@ -29,6 +29,7 @@ pub mod body;
 pub mod budget;
 pub mod condition;
 pub mod config;
+pub mod content;
 pub mod engine;
 pub mod exchange;
 mod fanout;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use form_urlencoded::byte_serialize;
 use regex::bytes::Regex;
 
 use crate::condition::{Condition, target_parts};
 use crate::config::{PathEdit, RewriteConfig};
+use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
 use crate::http1::{Header, Headers, RequestHead};
 use crate::stage::{Stage, Verdict};
@@ -17,7 +17,7 @@ mod edit;
 #[cfg(test)]
 mod tests;
 
-use edit::{Editor, Entry};
+use edit::Editor;
 
 /// Headers that say where a message ends, or are of one hop: changed by hand they would make another message of it.
 pub(crate) const FRAMING: [&str; 10] = [
@@ -104,19 +104,11 @@ impl Rewrite {
             Some(new) => target.extend(printable(&new.of(path, seen))),
             None => target.extend_from_slice(path),
         }
-        let pairs = query.unwrap_or_default().split(|&b| b == b'&').filter(|pair| !pair.is_empty());
-        let entries = pairs.map(|pair| {
-            let (name, value) = form_urlencoded::parse(pair).next().unwrap_or_default();
-            Entry::sent(name.into_owned(), value.into_owned(), Bytes::copy_from_slice(pair))
-        });
-        let encode = |entry: &Entry| -> Vec<u8> {
-            let serialize = |bytes: &[u8]| byte_serialize(bytes).collect::<String>();
-            format!("{}={}", serialize(&entry.name), serialize(&entry.value)).into_bytes()
-        };
-        let entries = Editor { edits: &self.config.query, any_case: false, fixed: &[] }.edit(entries.collect(), seen);
-        for (i, entry) in entries.iter().enumerate() {
-            target.push(if i == 0 { b'?' } else { b'&' });
-            target.extend(entry.sent.as_ref().map_or_else(|| encode(entry), |sent| sent.to_vec()));
+        let query = query.map_or_else(Bytes::new, |query| seen.request.target.slice_ref(query));
+        let pairs = Editor { edits: &self.config.query, any_case: false, fixed: &[] }.edit(form::read(&query), seen);
+        if !pairs.is_empty() {
+            target.push(b'?');
+            target.extend(form::write(&pairs));
         }
         // Neither an edit nor an empty template makes a start line of two words.
         if target.is_empty() { Bytes::from_static(b"/") } else { target.into() }
@@ -162,21 +154,21 @@ fn without_authority(head: &RequestHead) -> Bytes {
 }
 
 fn headers(config: &RewriteConfig, seen: &Exchange, headers: Headers) -> Headers {
-    let entries = headers.iter().map(|Header { name, value }| Entry::new(name.clone(), value.clone())).collect();
-    let edited = Editor { edits: &config.header, any_case: true, fixed: &FRAMING }.edit(entries, seen);
-    edited.into_iter().map(|entry| Header { name: entry.name, value: value(entry.value) }).collect()
+    let pairs = headers.iter().map(|Header { name, value }| Pair::new(name.clone(), value.clone())).collect();
+    let edited = Editor { edits: &config.header, any_case: true, fixed: &FRAMING }.edit(pairs, seen);
+    edited.into_iter().map(|pair| Header { name: pair.name, value: value(pair.value) }).collect()
 }
 
 /// All cookies are edited as one list, and are one line afterwards (RFC 6265 §5.4).
 fn cookies(config: &RewriteConfig, seen: &Exchange, head: &mut RequestHead) {
     let sent = crate::condition::cookies(&head.headers);
     let own = Bytes::copy_from_slice;
-    let entries = sent.map(|(name, value)| Entry::new(own(name), own(value))).collect();
-    let edited = Editor { edits: &config.cookie, any_case: false, fixed: &[] }.edit(entries, seen);
+    let pairs = sent.map(|(name, value)| Pair::new(own(name), own(value))).collect();
+    let edited = Editor { edits: &config.cookie, any_case: false, fixed: &[] }.edit(pairs, seen);
     let plain =
         |bytes: &[u8]| bytes.iter().copied().filter(|b| !matches!(b, b';' | b'\r' | b'\n' | 0)).collect::<Vec<u8>>();
     let pairs: Vec<Vec<u8>> =
-        edited.iter().map(|entry| [&plain(&entry.name)[..], b"=", &plain(&entry.value)].concat()).collect();
+        edited.iter().map(|pair| [&plain(&pair.name)[..], b"=", &plain(&pair.value)].concat()).collect();
     match pairs.is_empty() {
         true => head.headers.remove("cookie"),
         false => head.headers.set("Cookie", pairs.join(&b"; "[..])),
