@@ -78,16 +78,12 @@ fn retain(at: &mut Value, segments: &[String], keep: &mut impl FnMut(&mut Value)
     match at {
         Value::Object(members) if segment == "*" => members.retain(|_, value| retain(value, rest, keep)),
         Value::Array(elements) if segment == "*" => elements.retain_mut(|element| retain(element, rest, keep)),
-        Value::Object(members) => {
-            if members.get_mut(segment).is_some_and(|value| !retain(value, rest, keep)) {
-                members.shift_remove(segment);
-            }
-        }
-        Value::Array(elements) => {
-            if let Some(at) = index(segment)
-                && elements.get_mut(at).is_some_and(|element| !retain(element, rest, keep))
-            {
-                elements.remove(at);
+        Value::Object(_) | Value::Array(_) => {
+            let keeps = step(at, segment).is_none_or(|value| retain(value, rest, keep));
+            match at {
+                Value::Object(members) if !keeps => drop(members.shift_remove(segment)),
+                Value::Array(elements) if !keeps => drop(index(segment).map(|at| elements.remove(at))),
+                _ => {}
             }
         }
         _ => {}
