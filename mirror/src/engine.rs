@@ -74,8 +74,9 @@ impl Engine {
             .build()?;
         let _entered = runtime.enter();
 
+        let pipeline = Arc::new(Pipeline::new(config));
         let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in sink::plan(config, &budget, telemetry)? {
+        for plan in sink::plan(config, &pipeline, &budget, telemetry)? {
             let (sender, stream) = queue(plan.slot.queue);
             running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
             queues.push(sender);
@@ -86,15 +87,13 @@ impl Engine {
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
         let lengths = queues.iter().map(crate::queue::Queue::length).collect();
-        let pipeline = Pipeline::new(config);
-        let holds = pipeline.needs_response();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, holds, metrics)
+        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, pipeline.clone(), metrics)
             .map_err(std::io::Error::other)?;
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
-        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait before a stage for their response.", held_now);
-        let fanout = Fanout { pipeline, sinks: sinks.clone(), queues, held };
+        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait for what a stage needs of them.", held_now);
+        let fanout = Fanout { pipeline, sinks: sinks.clone(), queues, budget: budget.clone(), held };
 
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {

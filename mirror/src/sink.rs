@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
 use crate::pipeline::Pipeline;
@@ -52,6 +53,18 @@ pub struct SinkSlot {
     pub metrics: SinkMetrics,
 }
 
+impl SinkSlot {
+    /// The bounds of its readers.
+    pub(crate) fn bounds(&self) -> SlotBounds {
+        SlotBounds { lag: self.lag, share: self.share.clone() }
+    }
+
+    /// Those of readers that have more to wait for than the sink: they may be behind by all that the sink may hold.
+    pub(crate) fn unhurried(&self) -> SlotBounds {
+        SlotBounds { lag: self.lag.max(self.share.limit() as u64), share: self.share.clone() }
+    }
+}
+
 type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A sink that is ready to run.
@@ -72,6 +85,7 @@ impl Plan {
 /// When the recording cannot be opened.
 pub(crate) fn plan(
     config: &Config,
+    pipeline: &Pipeline,
     budget: &Arc<Budget>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
@@ -93,7 +107,9 @@ pub(crate) fn plan(
             answers: true,
             metrics: telemetry.sink(&shadow.label()),
         };
-        let sink = Shadow::new(shadow, &config.marker, recorders.as_ref(), budget, telemetry);
+        let for_stages = [pipeline, &slot.pipeline].iter().any(|pipeline| pipeline.needs_bodies().answers);
+        let keep_for = recorders.as_ref().or(for_stages.then_some(&slot.share));
+        let sink = Shadow::new(shadow, &config.marker, keep_for, budget, telemetry);
         plans.push(Plan::new(slot, sink));
     }
     if let (Some(record), Some(share)) = (&config.record, recorders) {

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
+use crate::body::{BodyEnd, BodyReader, BodyWriter};
 use crate::budget::{Budget, Share};
 use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
+use crate::looks::Looks;
 use crate::outcome::{Abort, DropReason};
+use crate::pipeline::Pipeline;
 use crate::pressure::{Arriving, OneArriving, Pressure};
 use crate::queue::QueueLength;
-use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -47,8 +48,9 @@ struct Inner {
     /// Arrivals of patient taps that the fan-out has not taken yet.
     arriving: Arriving,
     keeps_answers: bool,
-    /// Whether stages before the fan-out may have to know the response, and what their readers of responses hold: next to nothing.
-    holds: bool,
+    /// The stages before the fan-out.
+    pipeline: Arc<Pipeline>,
+    /// What readers of stages hold: the bodies that are collected for them.
     held: Arc<Share>,
     instance: u64,
     sequence: AtomicU64,
@@ -58,8 +60,10 @@ struct Inner {
 pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
-    /// For the stages before the fan-out, where one may have to know the response.
-    pub(crate) response_end: Option<ResponseEnd>,
+    /// For the stages before the fan-out.
+    pub(crate) looks: Looks,
+    /// The response's body, where those may change it: then no copy has a reader of it.
+    pub(crate) response: Option<BodyReader>,
     /// Counts it, where its source asks for that.
     pub(crate) _counted: Option<OneArriving>,
 }
@@ -69,8 +73,8 @@ pub(crate) struct Copy {
     pub(crate) account: Account,
     pub(crate) request_body: BodyReader,
     pub(crate) response_body: Option<BodyReader>,
-    /// For the sink's stages, where one may have to know the response.
-    pub(crate) response_end: Option<ResponseEnd>,
+    /// For the sink's stages.
+    pub(crate) looks: Looks,
 }
 
 /// What a source knows of an exchange that it did not carry but saw pass.
@@ -91,7 +95,7 @@ impl Tap {
         budget: Arc<Budget>,
         sinks: Arc<[SinkSlot]>,
         queues: Box<[QueueLength]>,
-        holds: bool,
+        pipeline: Arc<Pipeline>,
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
         let keeps_answers = sinks.iter().any(|sink| sink.reads_answers);
@@ -99,7 +103,7 @@ impl Tap {
         let inner = Inner {
             arrivals,
             held: Share::new(budget.limit()),
-            holds,
+            pipeline,
             budget,
             sinks,
             queues,
@@ -183,38 +187,51 @@ impl Tap {
             ended: Default::default(),
             sinks: tap.sinks.clone(),
             answers: if tap.keeps_answers { Answers::new(tap.sinks.len()) } else { Answers::default() },
-            _charge: charge,
+            charge,
         });
         let taking = || tap.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
-        // What is held back for its response may be behind by all that the sink may hold, as if it came from a source that waits.
-        let waits = |sink: &SinkSlot| tap.holds || sink.pipeline.needs_response();
-        let whole = |share: &Arc<Share>| SlotBounds { lag: share.limit() as u64, share: share.clone() };
-        let bounds = |sink: &SinkSlot| match self.patient || waits(sink) {
-            true => SlotBounds { lag: sink.lag.max(sink.share.limit() as u64), share: sink.share.clone() },
-            false => SlotBounds { lag: sink.lag, share: sink.share.clone() },
-        };
-        let (request, request_readers) = BodyWriter::new(taking().map(|(_, sink)| bounds(sink)), &tap.budget);
-        let ends = |sink: &SinkSlot| sink.pipeline.needs_response();
-        let of_responses = taking().flat_map(|(_, sink)| {
-            [sink.reads_responses.then(|| bounds(sink)), ends(sink).then(|| whole(&sink.share))].into_iter().flatten()
-        });
-        let of_all = tap.holds.then(|| whole(&tap.held));
-        let (response, readers) = BodyWriter::new(of_responses.chain(of_all), &tap.budget);
-        let mut readers = readers.into_iter();
-        let copies = taking()
-            .zip(request_readers)
+        // What a stage holds back may be behind by all that the sink may hold, as if it came from a source that waits.
+        let waits = |sink: &SinkSlot| tap.pipeline.holds() || sink.pipeline.holds();
+        let bounds = |sink: &SinkSlot| if self.patient || waits(sink) { sink.unhurried() } else { sink.bounds() };
+        // First the sinks' readers, then those of their stages, last those of the stages for all.
+        let pipelines = || taking().map(|(_, sink)| &sink.pipeline).chain([&*tap.pipeline]);
+        let [of_requests, of_responses] =
+            pipelines().map(Looks::needed).fold([0, 0], |[a, b], [more_a, more_b]| [a + more_a, b + more_b]);
+        let look = || Looks::bounds(&tap.held);
+        let of_requests = std::iter::repeat_with(look).take(of_requests);
+        let (request, requests) =
+            BodyWriter::new(taking().map(|(_, sink)| bounds(sink)).chain(of_requests), &tap.budget);
+        let changed = tap.pipeline.needs_bodies().response.is_some();
+        let reads = |sink: &SinkSlot| sink.reads_responses && !changed;
+        let reading = taking().filter(|(_, sink)| reads(sink)).map(|(_, sink)| bounds(sink));
+        let of_responses = std::iter::repeat_with(look).take(of_responses + usize::from(changed));
+        let (response, responses) = BodyWriter::new(reading.chain(of_responses), &tap.budget);
+        let (mut requests, mut responses) = (requests.into_iter(), responses.into_iter());
+        let mut copies: Vec<Copy> = taking()
+            .zip(&mut requests)
             .map(|((index, sink), request_body)| Copy {
                 account: Account::new(shared.clone(), index),
                 request_body,
-                response_body: if sink.reads_responses { readers.next() } else { None },
-                response_end: if ends(sink) { readers.next().map(ResponseEnd) } else { None },
+                response_body: if reads(sink) { responses.next() } else { None },
+                looks: Looks::default(),
             })
             .collect();
-        let response_end = readers.next().map(ResponseEnd);
+        for (copy, (_, sink)) in copies.iter_mut().zip(taking()) {
+            copy.looks = Looks::of(&sink.pipeline, &mut requests, &mut responses);
+        }
+        let looks = Looks::of(&tap.pipeline, &mut requests, &mut responses);
+        let response_body = if changed { responses.next() } else { None };
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, response_end, _counted: counted });
-        Some(ExchangeWriter { shared, clock, request, response, budget: tap.budget.clone() })
+        let _ = tap.arrivals.send(Arrival {
+            shared: shared.clone(),
+            copies,
+            looks,
+            response: response_body,
+            _counted: counted,
+        });
+        let told = pipelines().any(Pipeline::needs_response);
+        Some(ExchangeWriter { shared, clock, request, response, told, budget: tap.budget.clone() })
     }
 
     /// Whether anything takes exchanges at all.
@@ -248,6 +265,8 @@ pub struct ExchangeWriter {
     clock: Clock,
     request: BodyWriter,
     response: BodyWriter,
+    /// Whether a stage waits for the response's head.
+    told: bool,
     budget: Arc<Budget>,
 }
 
@@ -303,6 +322,9 @@ impl ExchangeWriter {
         match self.budget.charge(head_cost(&head)) {
             Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), charge.hold(head)))),
             None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
+        }
+        if self.told {
+            self.response.tell();
         }
     }
 

@@ -124,7 +124,7 @@ impl Field {
         Some(match self {
             Field::Status => facts.response?.status.map(u64::from),
             Field::Latency => facts.response?.latency.map(|latency| latency.as_micros() as u64),
-            Field::ResponseSize => Some(facts.response?.size),
+            Field::ResponseSize => Some(facts.response?.size?),
             Field::RequestSize => facts.request_size,
             _ => None,
         })

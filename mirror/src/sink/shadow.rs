@@ -87,8 +87,13 @@ impl Shadow {
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body).await {
-                Ok(response) => {
+                Ok(mut response) => {
                     self.backoff.succeeded();
+                    if let Some(response) = &mut response {
+                        for change in exchange.changes() {
+                            change.answer(&exchange, response).await;
+                        }
+                    }
                     return account.delivered(response);
                 }
                 Err(Fault::Dropped(reason)) => {

@@ -10,7 +10,7 @@ use crate::config::{PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
 use crate::http1::{Header, Headers, RequestHead};
-use crate::stage::{Stage, Verdict};
+use crate::stage::{Need, Stage, Verdict};
 use crate::template::Template;
 
 mod edit;
@@ -63,7 +63,7 @@ impl Stage for Rewrite {
         match self.when.as_ref().map_or(Some(true), |when| when.holds(&exchange.facts())) {
             Some(true) => {}
             Some(false) => return Verdict::Continue,
-            None => return Verdict::Wait,
+            None => return Verdict::Wait(Need::Response),
         }
         let mut head = (*exchange.request).clone();
         let (config, seen) = (&self.config, &*exchange);
