@@ -11,7 +11,7 @@ use crate::config::Expected;
 pub const MAX_SEGMENTS: usize = 64;
 
 /// A place in a document: `/user/name`, `/items/0`; empty it is the whole document. `~0` stands for `~`, `~1` for `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pointer {
     segments: Vec<String>,
 }
