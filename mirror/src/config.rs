@@ -39,8 +39,9 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    CommandLine, Edits, Expression, FilterConfig, FractionConfig, MiddlewareConfig, Name, OnFailure, PathEdit, RateConfig,
-    Replace, RestartConfig, RewriteConfig, SplitConfig, StageConfig, Token,
+    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, JsonEdits,
+    MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, RateConfig, Replace, ResponseEdits, RestartConfig,
+    RewriteConfig, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

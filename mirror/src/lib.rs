@@ -30,6 +30,7 @@ pub mod budget;
 pub mod collected;
 pub mod condition;
 pub mod config;
+pub mod content;
 pub mod engine;
 pub mod exchange;
 mod fanout;
