@@ -40,8 +40,8 @@ pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
     BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, JsonEdits,
-    MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, RateConfig, Replace, ResponseEdits, RestartConfig,
-    RewriteConfig, SplitConfig, StageConfig, Token, Unreadable,
+    MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, RateConfig, Replace, ResponseEdits,
+    RestartConfig, RewriteConfig, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

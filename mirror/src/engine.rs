@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::fanout::Fanout;
+use crate::middleware::{LONGEST_END, Programs, StartError};
 use crate::pipeline::Pipeline;
 use crate::queue::queue;
 use crate::recording::file::FileError;
@@ -32,6 +33,9 @@ pub enum EngineError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] FileError),
+    /// A middleware's program cannot be started.
+    #[error(transparent)]
+    Middleware(#[from] StartError),
     /// No thread, or no randomness, is to be had from the system.
     #[error("the engine cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -43,6 +47,7 @@ pub struct Engine {
     sinks: Arc<[SinkSlot]>,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
+    /// Told when the sinks have ended, and again when all has.
     finished: std::sync::mpsc::Receiver<()>,
     budget: Arc<Budget>,
     seen: crate::telemetry::Counter,
@@ -52,13 +57,14 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened or the system gives no thread.
+    /// When a recording cannot be opened, a program not be started, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
         let (shutdown, shutting_down) = watch::channel(false);
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let (finish, finished) = std::sync::mpsc::channel();
+        let settled = finish.clone();
 
         let threads = config.engine.threads.get();
         let mut builder = match threads {
@@ -74,9 +80,11 @@ impl Engine {
             .build()?;
         let _entered = runtime.enter();
 
-        let pipeline = Arc::new(Pipeline::new(config));
+        let programs = Programs::new(telemetry);
+        let selection = programs.select();
+        let pipeline = Arc::new(Pipeline::new(config, &selection)?);
         let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in sink::plan(config, &pipeline, &budget, telemetry)? {
+        for plan in sink::plan(config, &pipeline, &selection, &budget, telemetry)? {
             let (sender, stream) = queue(plan.slot.queue);
             running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
             queues.push(sender);
@@ -95,6 +103,7 @@ impl Engine {
         telemetry.gauge("mirror_pipeline_held", "Exchanges that wait for what a stage needs of them.", held_now);
         let fanout = Fanout { pipeline, sinks: sinks.clone(), queues, budget: budget.clone(), held };
 
+        drop(selection);
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
             yield_to_others();
@@ -106,6 +115,9 @@ impl Engine {
                         tracing::error!(%error, "a part of the engine ended badly");
                     }
                 }
+                let _ = settled.send(());
+                // No message is on its way to them any more.
+                programs.end().await;
             });
             runtime.shutdown_timeout(SETTLE);
             let _ = finish.send(());
@@ -143,12 +155,14 @@ impl Engine {
     pub fn drain(self, limit: Duration) -> bool {
         let _ = self.drain.send(true);
         drop(self.tap);
-        if self.finished.recv_timeout(limit).is_ok() {
-            return true;
+        let in_time = self.finished.recv_timeout(limit).is_ok();
+        if !in_time {
+            let _ = self.shutdown.send(true);
+            let _ = self.finished.recv_timeout(2 * SETTLE);
         }
-        let _ = self.shutdown.send(true);
-        let _ = self.finished.recv_timeout(2 * SETTLE);
-        false
+        // Then middlewares end.
+        let _ = self.finished.recv_timeout(LONGEST_END + SETTLE);
+        in_time
     }
 }
 

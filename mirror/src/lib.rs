@@ -36,6 +36,7 @@ pub mod exchange;
 mod fanout;
 pub mod http1;
 mod looks;
+pub mod middleware;
 pub mod outcome;
 mod pipeline;
 pub mod pressure;

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ShadowConfig, StageConfig};
 use crate::exchange::Exchange;
+use crate::middleware::{Selection, StartError};
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
 
@@ -27,17 +28,29 @@ pub(crate) enum Progress {
 
 impl Pipeline {
     /// The stages that are for all sinks.
-    pub(crate) fn new(config: &Config) -> Pipeline {
+    ///
+    /// # Errors
+    /// When a program cannot be started.
+    pub(crate) fn new(config: &Config, programs: &Selection<'_>) -> Result<Pipeline, StartError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let build = |stage| stage::build(stage, &sinks);
-        let marker = Marker::new(&config.marker).map(|stage| Box::new(stage) as Box<dyn Stage>);
-        Pipeline::of(marker.into_iter().chain(config.pipeline.iter().map(build)).collect())
+        let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+        if let Some(marker) = Marker::new(&config.marker) {
+            stages.push(Box::new(marker));
+        }
+        for stage in &config.pipeline {
+            stages.push(stage::build(stage, "pipeline", &sinks, programs)?);
+        }
+        Ok(Pipeline::of(stages))
     }
 
-    /// The stages that are for one.
-    pub(crate) fn of_sink(stages: &[StageConfig]) -> Pipeline {
-        Pipeline::of(stages.iter().map(|stage| stage::build(stage, &[])).collect())
+    /// The stages that are for one, which are at this key.
+    ///
+    /// # Errors
+    /// When a program cannot be started.
+    pub(crate) fn of_sink(stages: &[StageConfig], key: &str, programs: &Selection<'_>) -> Result<Pipeline, StartError> {
+        let stages = stages.iter().map(|stage| stage::build(stage, key, &[], programs));
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
     fn of(stages: Vec<Box<dyn Stage>>) -> Pipeline {

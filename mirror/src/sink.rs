@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
+use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
@@ -16,7 +17,7 @@ mod recorder;
 mod shadow;
 
 pub use recorder::{Recorder, file_options};
-pub use shadow::Shadow;
+pub use shadow::{KeepAnswers, Shadow};
 
 /// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
 pub type Shutdown = tokio::sync::watch::Receiver<bool>;
@@ -43,7 +44,7 @@ pub struct SinkSlot {
     pub(crate) backlog: Backlog,
     /// The stages before it.
     pub(crate) pipeline: Pipeline,
-    /// Whether it reads responses.
+    /// Whether it reads responses, or its stages do.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
@@ -82,18 +83,22 @@ impl Plan {
 /// The sinks that a configuration asks for.
 ///
 /// # Errors
-/// When the recording cannot be opened.
+/// When the recording cannot be opened, or a program not be started.
 pub(crate) fn plan(
     config: &Config,
     pipeline: &Pipeline,
+    programs: &Selection<'_>,
     budget: &Arc<Budget>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
     let sinks = config.shadow.len() + usize::from(config.record.is_some());
     let share = || Share::new(budget.limit() / (sinks + 1));
     let recorders = config.record.as_ref().map(|_| share());
+    let of_record = config.record.as_ref().map_or(&[][..], |record| &record.pipeline);
+    let of_record = Pipeline::of_sink(of_record, "record.pipeline", programs)?;
     let mut plans = Vec::with_capacity(sinks);
-    for shadow in &config.shadow {
+    for (i, shadow) in config.shadow.iter().enumerate() {
+        let own = Pipeline::of_sink(&shadow.pipeline, &format!("shadow[{i}].pipeline"), programs)?;
         let slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(config.fraction),
@@ -101,15 +106,22 @@ pub(crate) fn plan(
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Pipeline::of_sink(&shadow.pipeline),
-            reads_responses: false,
+            reads_responses: own.needs_bodies().response_unread().is_some(),
+            pipeline: own,
             reads_answers: false,
             answers: true,
             metrics: telemetry.sink(&shadow.label()),
         };
-        let for_stages = [pipeline, &slot.pipeline].iter().any(|pipeline| pipeline.needs_bodies().answers);
-        let keep_for = recorders.as_ref().or(for_stages.then_some(&slot.share));
-        let sink = Shadow::new(shadow, &config.marker, keep_for, budget, telemetry);
+        let unread = |pipeline: &Pipeline| pipeline.needs_bodies().response_unread();
+        let for_stages = unread(pipeline).max(unread(&slot.pipeline));
+        let kept = shadow.answer_body.bytes().max(unread(&of_record).unwrap_or_default());
+        let share = recorders.as_ref().or(for_stages.map(|_| &slot.share));
+        let answers = share.map(|share| KeepAnswers {
+            share: share.clone(),
+            seen: kept.max(for_stages.unwrap_or_default()),
+            kept,
+        });
+        let sink = Shadow::new(shadow, &config.marker, answers, budget, telemetry);
         plans.push(Plan::new(slot, sink));
     }
     if let (Some(record), Some(share)) = (&config.record, recorders) {
@@ -121,7 +133,7 @@ pub(crate) fn plan(
             share,
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
-            pipeline: Pipeline::of_sink(&record.pipeline),
+            pipeline: of_record,
             reads_responses: true,
             reads_answers: true,
             answers: false,

@@ -11,11 +11,13 @@ use crate::collected::Collected;
 use crate::config::StageConfig;
 use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
+use crate::middleware::{Selection, StartError};
 use crate::outcome::{DropReason, SkipReason};
 
 mod filter;
 mod fraction;
 mod marker;
+mod middleware;
 mod rate;
 mod rewrite;
 mod split;
@@ -23,6 +25,7 @@ mod split;
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
+pub use middleware::Screen;
 pub use rate::Rate;
 pub(crate) use rewrite::FRAMING;
 pub use rewrite::Rewrite;
@@ -77,17 +80,22 @@ pub struct Bodies {
     pub request: Option<u64>,
     /// Of responses.
     pub response: Option<u64>,
-    /// Whether targets' answers are kept for it, even if nobody else reads them.
-    pub answers: bool,
+    /// Whether responses, and as much of targets' answers, are kept for it even if nobody else reads them.
+    pub unread: bool,
 }
 
 impl Bodies {
+    /// The most bytes of responses and answers that are kept though nobody else reads them.
+    pub fn response_unread(&self) -> Option<u64> {
+        self.response.filter(|_| self.unread)
+    }
+
     /// What both need.
     pub fn and(self, other: Bodies) -> Bodies {
         Bodies {
             request: self.request.max(other.request),
             response: self.response.max(other.response),
-            answers: self.answers || other.answers,
+            unread: self.unread || other.unread,
         }
     }
 }
@@ -125,13 +133,22 @@ pub enum NewBody {
     Withheld,
 }
 
-/// The stage that a configuration asks for; `sinks` are their names in the order of their numbers.
-pub(crate) fn build(config: &StageConfig, sinks: &[String]) -> Box<dyn Stage> {
-    match config {
+/// The stage that a configuration asks for at this key; `sinks` are their names in the order of their numbers.
+///
+/// # Errors
+/// When a program cannot be started.
+pub(crate) fn build(
+    config: &StageConfig,
+    key: &str,
+    sinks: &[String],
+    programs: &Selection<'_>,
+) -> Result<Box<dyn Stage>, StartError> {
+    Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
+        StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(key, config)?)),
         StageConfig::Rate(config) => Box::new(Rate::new(config)),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
-    }
+    })
 }

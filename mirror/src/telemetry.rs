@@ -192,7 +192,11 @@ impl Telemetry {
                     "Lines of a middleware's stderr that were too many for the log.",
                     &["middleware"],
                 ),
-                in_flight: gauge("mirror_middleware_in_flight", "Messages that are with a middleware.", &["middleware"]),
+                in_flight: gauge(
+                    "mirror_middleware_in_flight",
+                    "Messages that are with a middleware.",
+                    &["middleware"],
+                ),
                 waiting_bytes: gauge(
                     "mirror_middleware_waiting_bytes",
                     "Bytes of messages that wait until a middleware reads.",

@@ -141,7 +141,7 @@ impl Sink for Recorder {
                 let Some(Offer { exchange, account }) = offer.take() else { break };
                 // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
                 // listener offers.
-                if exchange.is_over() {
+                if exchange.is_over() && exchange.own_changes().is_empty() {
                     recorder.record(exchange, account).await;
                 } else {
                     let recorder = recorder.clone();

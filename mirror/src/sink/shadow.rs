@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::body::BodyReader;
 use crate::budget::{Budget, Share};
@@ -26,6 +26,16 @@ use backoff::Backoff;
 use connection::Fault;
 use pool::Pool;
 
+/// How much of answers is kept.
+pub struct KeepAnswers {
+    /// What is kept counts to it.
+    pub share: Arc<Share>,
+    /// Of the body as stages see it, in bytes.
+    pub seen: u64,
+    /// Of the body when stages have seen it.
+    pub kept: u64,
+}
+
 /// One target.
 pub struct Shadow {
     name: String,
@@ -40,16 +50,18 @@ pub struct Shadow {
     pool: Arc<Pool>,
     backoff: Backoff,
     keep: Option<Keep>,
+    /// Of an answer's body, what stays of it when stages have seen it.
+    kept: u64,
     durations: Durations,
     retried: prometheus::IntCounter,
 }
 
 impl Shadow {
-    /// A target as configured. Its answers are kept, and count to that share, where `keep_for` names one.
+    /// A target as configured; with its answers, where somebody wants them.
     pub fn new(
         config: &ShadowConfig,
         marker: &MarkerConfig,
-        keep_for: Option<&Arc<Share>>,
+        answers: Option<KeepAnswers>,
         budget: &Arc<Budget>,
         telemetry: &Arc<Telemetry>,
     ) -> Shadow {
@@ -63,11 +75,8 @@ impl Shadow {
             retries: config.retries,
             rewind: config.lag.bytes() / 2,
             backoff: Backoff::new(&config.backoff, &name, telemetry),
-            keep: keep_for.map(|share| Keep {
-                most: config.answer_body.bytes(),
-                budget: budget.clone(),
-                share: share.clone(),
-            }),
+            kept: answers.as_ref().map_or(0, |answers| answers.kept),
+            keep: answers.map(|KeepAnswers { share, seen, .. }| Keep { most: seen, budget: budget.clone(), share }),
             durations: telemetry.client_durations(&name),
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),
@@ -75,30 +84,32 @@ impl Shadow {
         }
     }
 
-    /// Sends one copy, and again where that may be, and settles its account.
-    async fn deliver(&self, mut exchange: Exchange, account: Account) {
-        let Some(mut body) = exchange.take_request_body() else { return };
+    /// Sends one copy, and again where that may be, and settles its account; but not where it is delivered and stages are to see the answer first.
+    async fn deliver(&self, mut exchange: Exchange, account: Account) -> Option<Unseen> {
+        let mut body = exchange.take_request_body()?;
         let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
             self.backoff.undecided();
-            return account.dropped(DropReason::Ambiguous);
+            account.dropped(DropReason::Ambiguous);
+            return None;
         };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body).await {
-                Ok(mut response) => {
+                Ok(Some(response)) if !exchange.changes().is_empty() => {
                     self.backoff.succeeded();
-                    if let Some(response) = &mut response {
-                        for change in exchange.changes() {
-                            change.answer(&exchange, response).await;
-                        }
-                    }
-                    return account.delivered(response);
+                    return Some(Unseen { exchange, account, response });
+                }
+                Ok(response) => {
+                    self.backoff.succeeded();
+                    account.delivered(response);
+                    return None;
                 }
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
-                    return account.dropped(reason);
+                    account.dropped(reason);
+                    return None;
                 }
                 Err(Fault::Stale) if request.idempotent && body.rewind() => {}
                 Err(fault) => {
@@ -106,7 +117,8 @@ impl Shadow {
                     self.backoff.failed(Instant::now());
                     if retries == 0 || !body.rewind() {
                         tracing::debug!(target = self.name, id = %exchange.id(), %reason, "a copy failed");
-                        return account.failed(reason);
+                        account.failed(reason);
+                        return None;
                     }
                     retries -= 1;
                     self.retried.inc();
@@ -131,10 +143,30 @@ impl Shadow {
     }
 }
 
+/// A copy that was delivered and whose answer no stage has seen.
+struct Unseen {
+    exchange: Exchange,
+    account: Account,
+    response: Response,
+}
+
+impl Unseen {
+    /// Shows it to the stages. No more of a body than `kept` stays.
+    async fn settle(self, kept: u64) {
+        let Unseen { exchange, account, mut response } = self;
+        for change in exchange.changes() {
+            change.answer(&exchange, &mut response).await;
+        }
+        answer::trim(&mut response, kept);
+        account.delivered(Some(response));
+    }
+}
+
 impl Sink for Shadow {
     async fn run(self, mut stream: ExchangeStream, mut shutdown: Shutdown) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
-        let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
+        // Closed when the last copy has let go of it.
+        let (open, mut closed) = mpsc::channel::<()>(1);
         let shadow = Arc::new(self);
         let closer = tokio::spawn(shadow.pool.clone().close_idle());
         let serve = async {
@@ -150,12 +182,19 @@ impl Sink for Shadow {
                     continue;
                 }
                 let shadow = shadow.clone();
+                let open = open.clone();
                 tokio::spawn(async move {
-                    shadow.deliver(exchange, account).await;
+                    let unseen = shadow.deliver(exchange, account).await;
+                    // The target is done with it, and takes the next one whatever stages wait for.
                     drop(slot);
+                    if let Some(unseen) = unseen {
+                        unseen.settle(shadow.kept).await;
+                    }
+                    drop(open);
                 });
             }
-            let _ = slots.acquire_many(all).await;
+            drop(open);
+            let _ = closed.recv().await;
         };
         tokio::select! {
             () = serve => {}
