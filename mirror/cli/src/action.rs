@@ -135,7 +135,8 @@ fn lay_stages_over(flags: &Flags, draft: &mut Draft) {
     let filters =
         filters.chain(denials).map(|(flag, key, condition)| (flag, format!("filter.{key}"), condition.as_str()));
     // They see what the filters let pass.
-    let middlewares = flags.middleware.iter().map(|command| ("--middleware", "middleware".to_owned(), command.as_str()));
+    let middlewares =
+        flags.middleware.iter().map(|command| ("--middleware", "middleware".to_owned(), command.as_str()));
     for (i, (flag, key, word)) in filters.chain(middlewares).enumerate() {
         draft.set(&format!("pipeline.{}.{key}", first + i), Value::from(word), flag);
     }
