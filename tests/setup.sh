@@ -39,9 +39,9 @@ venv=target/venv
 if ! "$venv/bin/python" tests/src/recording.py >/dev/null 2>&1; then
     mkdir -p target
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check 'fastavro[zstandard]'
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'fastavro[zstandard]'
 fi
-"$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/pip" install -q --disable-pip-version-check 'gor==0.2.3'
+"$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/python" -m pip install -q --disable-pip-version-check 'gor==0.2.3'
 
 npm=target/npm
 if [ ! -e "$npm/node_modules/goreplay_middleware" ]; then

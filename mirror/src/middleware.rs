@@ -46,6 +46,15 @@ pub struct StartError {
     pub error: std::io::Error,
 }
 
+/// Where a program is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The key of the pipeline: `shadow[0].pipeline`.
+    pub pipeline: &'a str,
+    /// Which of its stages.
+    pub index: usize,
+}
+
 /// A program, or several of the same that share the connections.
 pub struct Middleware {
     workers: Box<[Arc<Worker>]>,
@@ -81,7 +90,7 @@ pub struct Programs {
 }
 
 struct Running {
-    place: String,
+    pipeline: String,
     config: MiddlewareConfig,
     middleware: Weak<Middleware>,
 }
@@ -114,8 +123,12 @@ impl Programs {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn start(&self, place: &str, config: &MiddlewareConfig) -> Result<Arc<Middleware>, StartError> {
-        let failed = |error| StartError { place: place.to_owned(), command: config.command.to_string(), error };
+    fn start(&self, place: Place<'_>, config: &MiddlewareConfig) -> Result<Arc<Middleware>, StartError> {
+        let failed = |error| {
+            let Place { pipeline, index } = place;
+            let place = format!("{pipeline}[{index}].middleware.command");
+            StartError { place, command: config.command.to_string(), error }
+        };
         let name: Arc<str> = config.command.to_string().into();
         let metrics = self.telemetry.middleware(&name);
         let (ending, is_ending) = watch::channel(false);
@@ -136,21 +149,21 @@ impl Programs {
 }
 
 impl Selection<'_> {
-    /// The program of these settings at this place: the one that runs already, or a new one. Must be called within the runtime that is to look after it.
+    /// The program of these settings at this place: one that runs already in this pipeline, or a new one. Must be called within the runtime that is to look after it.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn get(&self, place: &str, config: &MiddlewareConfig) -> Result<Arc<Middleware>, StartError> {
+    pub fn get(&self, place: Place<'_>, config: &MiddlewareConfig) -> Result<Arc<Middleware>, StartError> {
         let mut running = locked(&self.programs.running);
         running.retain(|it| it.middleware.strong_count() > 0);
         let is_free = |it: &Arc<Middleware>| !locked(&self.taken).iter().any(|taken| Arc::ptr_eq(taken, it));
-        let found = running.iter().filter(|it| it.place == place && it.config == *config);
+        let found = running.iter().filter(|it| it.pipeline == place.pipeline && it.config == *config);
         let middleware = match found.filter_map(|it| it.middleware.upgrade()).find(is_free) {
             Some(middleware) => middleware,
             None => {
                 let middleware = self.programs.start(place, config)?;
                 running.push(Running {
-                    place: place.to_owned(),
+                    pipeline: place.pipeline.to_owned(),
                     config: config.clone(),
                     middleware: Arc::downgrade(&middleware),
                 });

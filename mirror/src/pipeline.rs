@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ShadowConfig, StageConfig};
 use crate::exchange::Exchange;
-use crate::middleware::{Selection, StartError};
+use crate::middleware::{Place, Selection, StartError};
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
 
@@ -38,8 +38,8 @@ impl Pipeline {
         if let Some(marker) = Marker::new(&config.marker) {
             stages.push(Box::new(marker));
         }
-        for stage in &config.pipeline {
-            stages.push(stage::build(stage, "pipeline", &sinks, programs)?);
+        for (index, stage) in config.pipeline.iter().enumerate() {
+            stages.push(stage::build(stage, Place { pipeline: "pipeline", index }, &sinks, programs)?);
         }
         Ok(Pipeline::of(stages))
     }
@@ -49,7 +49,8 @@ impl Pipeline {
     /// # Errors
     /// When a program cannot be started.
     pub(crate) fn of_sink(stages: &[StageConfig], key: &str, programs: &Selection<'_>) -> Result<Pipeline, StartError> {
-        let stages = stages.iter().map(|stage| stage::build(stage, key, &[], programs));
+        let place = |index| Place { pipeline: key, index };
+        let stages = stages.iter().enumerate().map(|(i, stage)| stage::build(stage, place(i), &[], programs));
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 

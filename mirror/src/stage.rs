@@ -11,7 +11,7 @@ use crate::collected::Collected;
 use crate::config::StageConfig;
 use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
-use crate::middleware::{Selection, StartError};
+use crate::middleware::{Place, Selection, StartError};
 use crate::outcome::{DropReason, SkipReason};
 
 mod filter;
@@ -133,20 +133,20 @@ pub enum NewBody {
     Withheld,
 }
 
-/// The stage that a configuration asks for at this key; `sinks` are their names in the order of their numbers.
+/// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.
 ///
 /// # Errors
 /// When a program cannot be started.
 pub(crate) fn build(
     config: &StageConfig,
-    key: &str,
+    place: Place<'_>,
     sinks: &[String],
     programs: &Selection<'_>,
 ) -> Result<Box<dyn Stage>, StartError> {
     Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
-        StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(key, config)?)),
+        StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
         StageConfig::Rate(config) => Box::new(Rate::new(config)),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),

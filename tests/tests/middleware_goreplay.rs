@@ -51,7 +51,7 @@ fn a_masking_program_in_python() {
     let record = programs.path("traffic.avro");
     let config = Config::upstream(upstream.address())
         .shadow("target", target.address())
-        .set("pipeline", json!([{ "middleware": command }]))
+        .set("pipeline", json!([{ "middleware": { "command": command } }]))
         .set("record", json!({ "path": record }));
     let mirror = Mirror::start(config);
     let mut client = mirror.connect();
@@ -262,7 +262,7 @@ fn a_program_with_processes_of_its_own_leaves_none_behind() {
         let (upstream, target) = (Server::ok(), Server::ok());
         let config = Config::upstream(upstream.address())
             .shadow("target", target.address())
-            .set("pipeline", json!([{ "middleware": command }]));
+            .set("pipeline", json!([{ "middleware": { "command": command } }]));
         let mirror = Mirror::start(config);
         let mut client = mirror.connect();
         for _ in 0..20 {

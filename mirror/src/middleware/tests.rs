@@ -21,7 +21,7 @@ impl Rig {
 
     /// `settings` go beside the command.
     fn start(&self, shell: &str, settings: &str) -> Arc<Middleware> {
-        self.programs.select().get("pipeline[0]", &config(shell, settings)).unwrap()
+        self.programs.select().get(at("pipeline"), &config(shell, settings)).unwrap()
     }
 
     async fn end(self) {
@@ -39,6 +39,10 @@ impl Rig {
 fn config(shell: &str, settings: &str) -> MiddlewareConfig {
     let command = serde_json::json!(["sh", "-c", shell]);
     serde_yaml::from_str(&format!("{{command: {command}, {settings}}}")).unwrap()
+}
+
+fn at(pipeline: &str) -> Place<'_> {
+    Place { pipeline, index: 0 }
 }
 
 fn message(id: u128) -> Message {
@@ -205,10 +209,10 @@ async fn a_connection_stays_with_one_worker() {
 async fn a_program_that_is_not_there_is_told_with_its_place() {
     let rig = Rig::new();
     let config: MiddlewareConfig = serde_yaml::from_str("{command: /no/such/program --mask}").unwrap();
-    let error = rig.programs.select().get("pipeline[2].middleware", &config).err().unwrap();
+    let error = rig.programs.select().get(Place { pipeline: "pipeline", index: 2 }, &config).err().unwrap();
     let told = error.to_string();
     assert!(
-        told.starts_with("pipeline[2].middleware: /no/such/program --mask cannot be started: No such file"),
+        told.starts_with("pipeline[2].middleware.command: /no/such/program --mask cannot be started: No such file"),
         "{told}"
     );
 }
@@ -218,10 +222,12 @@ async fn the_next_configuration_keeps_the_programs_that_it_asks_for_too() {
     let rig = Rig::new();
     let (cat, other) = (config("exec cat", ""), config("exec cat", "workers: 2"));
     let first = rig.programs.select();
-    let [a, b, c] = [("x", &cat), ("x", &cat), ("y", &other)].map(|(place, config)| first.get(place, config).unwrap());
+    let [a, b, c] =
+        [("x", &cat), ("x", &cat), ("y", &other)].map(|(place, config)| first.get(at(place), config).unwrap());
     assert!(!Arc::ptr_eq(&a, &b), "two of them in one pipeline are two");
     let second = rig.programs.select();
-    let again = [("y", &other), ("x", &cat), ("x", &other)].map(|(place, config)| second.get(place, config).unwrap());
+    let again =
+        [("y", &other), ("x", &cat), ("x", &other)].map(|(place, config)| second.get(at(place), config).unwrap());
     assert!(Arc::ptr_eq(&again[0], &c) && Arc::ptr_eq(&again[1], &a));
     drop((a, b, c, first));
     // What nobody holds any more ends by itself, and the others go on.
