@@ -4,17 +4,17 @@
 //! of its own, and its bodies at their readers; it is charged to the byte budget like any other exchange.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::exchange::{Account, Exchange};
+use crate::generation::Generation;
 use crate::outcome::{DropReason, SkipReason};
-use crate::pipeline::{Pipeline, Progress};
-use crate::queue::{Offer, Queue};
+use crate::pipeline::Progress;
+use crate::queue::Offer;
 use crate::response_end::ResponseEnd;
-use crate::sink::SinkSlot;
 use crate::source::{Arrival, Copy};
 
 /// How many arrivals are taken at once: wake-ups across threads cost more than anything else here. Then the sinks have their turn: without it the
@@ -22,48 +22,38 @@ use crate::source::{Arrival, Copy};
 /// by default is sixteen times as long, and a sink may take twice as many in a turn.
 const BATCH: usize = 64;
 
-/// Takes arrivals through the stages for all, then those of each sink, and offers them to the queues.
-pub(crate) struct Fanout {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) sinks: Arc<[SinkSlot]>,
-    /// In the order of the sinks.
-    pub(crate) queues: Vec<Queue>,
-    /// Exchanges that are held back now.
-    pub(crate) held: Arc<AtomicUsize>,
+/// Takes each arrival through the stages and to the queues of its generation. Runs until every tap is gone or the channel is closed, and all
+/// arrivals have been taken. What is held back then still arrives.
+pub(crate) async fn run(mut arrivals: UnboundedReceiver<Arrival>, mut drain: watch::Receiver<bool>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let taken = tokio::select! {
+            biased;
+            taken = arrivals.recv_many(&mut batch, BATCH) => taken,
+            _ = drain.wait_for(|draining| *draining), if !arrivals.is_closed() => {
+                arrivals.close();
+                continue;
+            }
+        };
+        if taken == 0 {
+            return;
+        }
+        batch.drain(..).for_each(take);
+        tokio::task::yield_now().await;
+    }
 }
 
-impl Fanout {
-    /// Runs until every tap is gone or the channel is closed, and all arrivals have been taken. What is held back then still arrives.
-    pub(crate) async fn run(self, mut arrivals: UnboundedReceiver<Arrival>, mut drain: watch::Receiver<bool>) {
-        let fanout = Arc::new(self);
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let taken = tokio::select! {
-                biased;
-                taken = arrivals.recv_many(&mut batch, BATCH) => taken,
-                _ = drain.wait_for(|draining| *draining), if !arrivals.is_closed() => {
-                    arrivals.close();
-                    continue;
-                }
-            };
-            if taken == 0 {
-                return;
-            }
-            batch.drain(..).for_each(|arrival| fanout.take(arrival));
-            tokio::task::yield_now().await;
+fn take(arrival: Arrival) {
+    match Exchange::new(arrival.shared) {
+        Ok(exchange) => arrival.generation.spread(exchange, arrival.copies, arrival.response_end, 0),
+        Err(error) => {
+            tracing::debug!(%error, "an exchange with an unreadable head is not mirrored");
+            arrival.copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
         }
     }
+}
 
-    fn take(self: &Arc<Self>, arrival: Arrival) {
-        match Exchange::new(arrival.shared) {
-            Ok(exchange) => self.spread(exchange, arrival.copies, arrival.response_end, 0),
-            Err(error) => {
-                tracing::debug!(%error, "an exchange with an unreadable head is not mirrored");
-                arrival.copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
-            }
-        }
-    }
-
+impl Generation {
     /// Through the stages for all, from the one at `from` on, to each sink's.
     fn spread(
         self: &Arc<Self>,
@@ -81,8 +71,8 @@ impl Fanout {
                 self.pass(exchange.copy(request_body, response_body), account, response_end, 0);
             }),
             Progress::Skipped(reason) => copies.into_iter().for_each(|copy| copy.account.skipped(reason)),
-            Progress::Waits(at) => self.hold(exchange, response_end, move |fanout, exchange| {
-                fanout.spread(exchange, copies, None, at);
+            Progress::Waits(at) => self.hold(exchange, response_end, move |generation, exchange| {
+                generation.spread(exchange, copies, None, at);
             }),
         }
     }
@@ -102,8 +92,8 @@ impl Fanout {
                 self.queues[sink].offer(Offer { exchange, account });
             }
             Progress::Skipped(reason) => account.skipped(reason),
-            Progress::Waits(at) => self.hold(exchange, response_end, move |fanout, exchange| {
-                fanout.pass(exchange, account, None, at);
+            Progress::Waits(at) => self.hold(exchange, response_end, move |generation, exchange| {
+                generation.pass(exchange, account, None, at);
             }),
         }
     }
@@ -115,16 +105,16 @@ impl Fanout {
         response_end: Option<ResponseEnd>,
         go_on: impl FnOnce(&Arc<Self>, Exchange) + Send + 'static,
     ) {
-        let fanout = self.clone();
-        fanout.held.fetch_add(1, Relaxed);
+        let generation = self.clone();
+        generation.held.fetch_add(1, Relaxed);
         tokio::spawn(async move {
             let length = match response_end {
                 Some(response_end) => response_end.reached().await,
                 None => 0,
             };
             exchange.end_seen(length);
-            fanout.held.fetch_sub(1, Relaxed);
-            go_on(&fanout, exchange);
+            generation.held.fetch_sub(1, Relaxed);
+            go_on(&generation, exchange);
         });
     }
 }

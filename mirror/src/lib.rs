@@ -32,6 +32,7 @@ pub mod config;
 pub mod engine;
 pub mod exchange;
 mod fanout;
+mod generation;
 pub mod http1;
 pub mod outcome;
 mod pipeline;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::queue::QueueLength;
+use crate::queue::Queue;
 use crate::sink::SinkSlot;
 
 /// How full the fullest of the bounds are: 0 is empty, 1 is where things are dropped.
@@ -23,13 +23,13 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    pub(crate) fn of(budget: &Budget, sinks: &[SinkSlot], queues: &[QueueLength], arriving: usize) -> Pressure {
+    pub(crate) fn of(budget: &Budget, sinks: &[SinkSlot], queues: &[Queue], arriving: usize) -> Pressure {
         let part = |n: usize, most: usize| n as f32 / most.max(1) as f32;
         let bytes = budget.used();
         let mut pressure = Pressure { waiting: 0.0, held: part(bytes, budget.limit()), bytes };
         for (sink, queue) in sinks.iter().zip(queues) {
             // What has arrived may all be for the one.
-            let queue = part(queue.get() + arriving, sink.queue);
+            let queue = part(queue.waiting() + arriving, sink.queue);
             let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most);
             pressure.waiting = pressure.waiting.max(queue).max(backlog);
             pressure.held = pressure.held.max(part(sink.share.held(), sink.share.limit()));

@@ -38,6 +38,11 @@ impl Queue {
         }
     }
 
+    /// How many copies wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Tells how many copies wait.
     pub(crate) fn length(&self) -> QueueLength {
         QueueLength(self.0.downgrade())

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
 use crate::budget::{Budget, Share};
 use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
+use crate::generation::Generation;
 use crate::outcome::{Abort, DropReason};
 use crate::pressure::{Arriving, OneArriving, Pressure};
-use crate::queue::QueueLength;
 use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
@@ -41,21 +42,18 @@ struct Inner {
     // Unbounded in number, but each arrival is charged to the budget first, which bounds it.
     arrivals: UnboundedSender<Arrival>,
     budget: Arc<Budget>,
-    sinks: Arc<[SinkSlot]>,
-    /// In the order of the sinks.
-    queues: Box<[QueueLength]>,
+    /// What an exchange that begins now meets. Loading it takes no lock and waits for nobody.
+    generation: Arc<ArcSwap<Generation>>,
     /// Arrivals of patient taps that the fan-out has not taken yet.
     arriving: Arriving,
-    keeps_answers: bool,
-    /// Whether stages before the fan-out may have to know the response, and what their readers of responses hold: next to nothing.
-    holds: bool,
-    held: Arc<Share>,
     instance: u64,
     sequence: AtomicU64,
 }
 
 /// One exchange on its way to the fan-out.
 pub(crate) struct Arrival {
+    /// What it meets, whatever others meet that begin later.
+    pub(crate) generation: Arc<Generation>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
     /// For the stages before the fan-out, where one may have to know the response.
@@ -89,25 +87,12 @@ impl Tap {
     pub(crate) fn new(
         arrivals: UnboundedSender<Arrival>,
         budget: Arc<Budget>,
-        sinks: Arc<[SinkSlot]>,
-        queues: Box<[QueueLength]>,
-        holds: bool,
+        generation: Arc<ArcSwap<Generation>>,
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
-        let keeps_answers = sinks.iter().any(|sink| sink.reads_answers);
         let instance = getrandom::u64()?;
-        let inner = Inner {
-            arrivals,
-            held: Share::new(budget.limit()),
-            holds,
-            budget,
-            sinks,
-            queues,
-            arriving: Arriving::default(),
-            keeps_answers,
-            instance,
-            sequence: AtomicU64::new(0),
-        };
+        let sequence = AtomicU64::new(0);
+        let inner = Inner { arrivals, budget, generation, arriving: Arriving::default(), instance, sequence };
         Ok(Tap { inner: Arc::new(inner), metrics, patient: false })
     }
 
@@ -125,7 +110,8 @@ impl Tap {
     /// How full the bounds are now. It costs a few atomic reads a sink.
     pub fn pressure(&self) -> Pressure {
         let tap = &*self.inner;
-        Pressure::of(&tap.budget, &tap.sinks, &tap.queues, tap.arriving.count())
+        let generation = tap.generation.load();
+        Pressure::of(&tap.budget, &generation.sinks, &generation.queues, tap.arriving.count())
     }
 
     /// Offers an exchange by its request's head: the bytes of a whole HTTP/1 head, its empty line included. None where no sink
@@ -157,13 +143,14 @@ impl Tap {
         let tap = &*self.inner;
         let id = ExchangeId(u128::from(tap.instance) << 64 | u128::from(tap.sequence.fetch_add(1, Relaxed)));
         self.metrics.seen.inc();
+        let generation = tap.generation.load();
         let takes = |sink: &SinkSlot| sink.fraction.takes(id.0);
-        if !tap.sinks.iter().any(takes) {
+        if !generation.sinks.iter().any(takes) {
             self.metrics.outside_fraction.inc();
             return None;
         }
         let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head_cost(&head)) else {
-            for sink in tap.sinks.iter().filter(|sink| takes(sink)) {
+            for sink in generation.sinks.iter().filter(|sink| takes(sink)) {
                 sink.metrics.offered.inc();
                 sink.metrics.dropped.inc(DropReason::Memory as usize);
             }
@@ -181,13 +168,13 @@ impl Tap {
             response: Default::default(),
             ended_ambiguously: Default::default(),
             ended: Default::default(),
-            sinks: tap.sinks.clone(),
-            answers: if tap.keeps_answers { Answers::new(tap.sinks.len()) } else { Answers::default() },
+            sinks: generation.sinks.clone(),
+            answers: if generation.keeps_answers { Answers::new(generation.sinks.len()) } else { Answers::default() },
             _charge: charge,
         });
-        let taking = || tap.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
+        let taking = || generation.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
         // What is held back for its response may be behind by all that the sink may hold, as if it came from a source that waits.
-        let waits = |sink: &SinkSlot| tap.holds || sink.pipeline.needs_response();
+        let waits = |sink: &SinkSlot| generation.holds || sink.pipeline.needs_response();
         let whole = |share: &Arc<Share>| SlotBounds { lag: share.limit() as u64, share: share.clone() };
         let bounds = |sink: &SinkSlot| match self.patient || waits(sink) {
             true => SlotBounds { lag: sink.lag.max(sink.share.limit() as u64), share: sink.share.clone() },
@@ -198,7 +185,7 @@ impl Tap {
         let of_responses = taking().flat_map(|(_, sink)| {
             [sink.reads_responses.then(|| bounds(sink)), ends(sink).then(|| whole(&sink.share))].into_iter().flatten()
         });
-        let of_all = tap.holds.then(|| whole(&tap.held));
+        let of_all = generation.holds.then(|| whole(&generation.stage_share));
         let (response, readers) = BodyWriter::new(of_responses.chain(of_all), &tap.budget);
         let mut readers = readers.into_iter();
         let copies = taking()
@@ -213,13 +200,15 @@ impl Tap {
         let response_end = readers.next().map(ResponseEnd);
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let _ = tap.arrivals.send(Arrival { shared: shared.clone(), copies, response_end, _counted: counted });
+        let generation = Arc::clone(&generation);
+        let arrival = Arrival { generation, shared: shared.clone(), copies, response_end, _counted: counted };
+        let _ = tap.arrivals.send(arrival);
         Some(ExchangeWriter { shared, clock, request, response, budget: tap.budget.clone() })
     }
 
     /// Whether anything takes exchanges at all.
     pub fn has_sinks(&self) -> bool {
-        !self.inner.sinks.is_empty()
+        !self.inner.generation.load().sinks.is_empty()
     }
 }
 
