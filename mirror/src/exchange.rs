@@ -9,7 +9,7 @@ use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use crate::body::BodyReader;
-use crate::budget::Charge;
+use crate::budget::{Charge, Share};
 use crate::condition::{Facts, ResponseFacts};
 use crate::http1::{HeadError, RequestHead, ResponseHead};
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
@@ -222,6 +222,11 @@ impl Exchange {
         self.shared.ended.get().copied()
     }
 
+    /// What is kept of the targets' answers counts to this; none where no sink reads them.
+    pub(crate) fn answers_share(&self) -> Option<&Arc<Share>> {
+        self.shared.sinks.iter().find(|sink| sink.wants_answers()).map(|sink| &sink.share)
+    }
+
     /// Whether it has ended and every target has made something of its copy.
     pub fn is_over(&self) -> bool {
         self.ended().is_some() && self.answers().all(|(_, answer)| answer.is_some())
@@ -293,7 +298,8 @@ impl Answers {
         Answers { slots: (0..slots).map(|_| OnceLock::new()).collect(), waker: AtomicWaker::new() }
     }
 
-    fn settle(&self, sink: usize, answer: impl FnOnce() -> Answer) {
+    /// What the sink of this number made of the exchange, where anybody asks.
+    pub(crate) fn settle(&self, sink: usize, answer: impl FnOnce() -> Answer) {
         if let Some(slot) = self.slots.get(sink) {
             let _ = slot.set(answer());
             self.waker.wake();

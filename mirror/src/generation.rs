@@ -23,6 +23,8 @@ pub(crate) struct Generation {
     pub(crate) held: Arc<AtomicUsize>,
     /// Whether a sink reads what the targets answered.
     pub(crate) keeps_answers: bool,
+    /// Whether a sink is paused.
+    pub(crate) pauses: bool,
     /// Whether stages before the fan-out may have to know the response, and what their readers of responses hold: next to nothing.
     pub(crate) holds: bool,
     pub(crate) stage_share: Arc<Share>,
@@ -38,7 +40,8 @@ impl Generation {
         stage_share: Arc<Share>,
     ) -> Generation {
         Generation {
-            keeps_answers: sinks.iter().any(|sink| sink.reads_answers),
+            keeps_answers: sinks.iter().any(SinkSlot::wants_answers),
+            pauses: sinks.iter().any(|sink| sink.paused),
             holds: pipeline.needs_response(),
             pipeline,
             sinks,

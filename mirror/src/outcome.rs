@@ -88,6 +88,8 @@ reasons! {
         Split = "split",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
+        /// The sink is paused.
+        Paused = "paused",
     }
 }
 

@@ -30,7 +30,7 @@ impl Pressure {
         for (sink, queue) in sinks.iter().zip(queues) {
             // What has arrived may all be for the one.
             let queue = part(queue.waiting() + arriving, sink.queue);
-            let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most);
+            let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most.min(sink.share.limit()));
             pressure.waiting = pressure.waiting.max(queue).max(backlog);
             pressure.held = pressure.held.max(part(sink.share.held(), sink.share.limit()));
         }
@@ -38,8 +38,8 @@ impl Pressure {
     }
 }
 
-/// What a sink has finished with and waits for something else: blocks for the disk. None by default.
-#[derive(Debug, Default)]
+/// What a sink has finished with and waits for something else: blocks for the disk. None by default. `most` is within the sink's share.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Backlog {
     pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) most: usize,

@@ -15,7 +15,8 @@ pub struct Offer {
     pub account: Account,
 }
 
-/// The fan-out's end.
+/// The fan-out's end, of one generation or several.
+#[derive(Clone)]
 pub(crate) struct Queue(Sender<Offer>);
 
 /// The sink's end.

@@ -14,9 +14,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
 use crate::budget::{Budget, Share};
-use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
+use crate::exchange::{Account, Answer, Answers, ExchangeId, Origin, Shared};
 use crate::generation::Generation;
-use crate::outcome::{Abort, DropReason};
+use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
 use crate::pressure::{Arriving, OneArriving, Pressure};
 use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
@@ -144,9 +144,17 @@ impl Tap {
         let id = ExchangeId(u128::from(tap.instance) << 64 | u128::from(tap.sequence.fetch_add(1, Relaxed)));
         self.metrics.seen.inc();
         let generation = tap.generation.load();
-        let takes = |sink: &SinkSlot| sink.fraction.takes(id.0);
+        let within = |sink: &SinkSlot| sink.fraction.takes(id.0);
+        let takes = |sink: &SinkSlot| !sink.paused && within(sink);
+        if generation.pauses {
+            for sink in generation.sinks.iter().filter(|sink| sink.paused && within(sink)) {
+                sink.metrics.skipped.inc(SkipReason::Paused as usize);
+            }
+        }
         if !generation.sinks.iter().any(takes) {
-            self.metrics.outside_fraction.inc();
+            if !generation.sinks.iter().any(within) {
+                self.metrics.outside_fraction.inc();
+            }
             return None;
         }
         let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head_cost(&head)) else {
@@ -172,6 +180,13 @@ impl Tap {
             answers: if generation.keeps_answers { Answers::new(generation.sinks.len()) } else { Answers::default() },
             _charge: charge,
         });
+        if generation.keeps_answers {
+            // Who waits for the answers of all must not wait for these.
+            for (index, sink) in generation.sinks.iter().enumerate().filter(|(_, sink)| sink.answers && !takes(sink)) {
+                let reason = if within(sink) { SkipReason::Paused } else { SkipReason::Fraction };
+                shared.answers.settle(index, || Answer { outcome: Outcome::Skipped(reason), response: None });
+            }
+        }
         let taking = || generation.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
         // What is held back for its response may be behind by all that the sink may hold, as if it came from a source that waits.
         let waits = |sink: &SinkSlot| generation.holds || sink.pipeline.needs_response();
