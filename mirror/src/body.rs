@@ -208,11 +208,16 @@ impl BodyWriter {
             self.end(BodyEnd::Lost(DropReason::Memory));
             return false;
         };
+        self.push(n, charge.hold(bytes));
+        true
+    }
+
+    fn push(&mut self, n: usize, bytes: Bytes) {
         // Before the chunk can be seen: a reader that is as fast as this may have released it by the next line.
         self.flow.slots.iter().for_each(|slot| slot.add(n as u64));
         let next = Arc::new(Cell::default());
         if let Some(cell) = self.tail.replace(next.clone()) {
-            let _ = cell.link.set(Link::Chunk(charge.hold(bytes), next));
+            let _ = cell.link.set(Link::Chunk(bytes, next));
         }
         let n = n as u64;
         let total = self.flow.total.fetch_add(n, SeqCst) + n;
@@ -221,7 +226,6 @@ impl BodyWriter {
                 slot.waker.wake();
             }
         }
-        true
     }
 
     /// Tells that so many bytes are missing here. Whoever reads a later chunk, or the end, finds them told by [`BodyReader::lost`].
@@ -231,12 +235,24 @@ impl BodyWriter {
         }
     }
 
+    /// Appends bytes that are charged to the budget already, and stay so until their last clone is dropped. A cell's overhead is what they were charged with.
+    pub(crate) fn append_charged(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() && self.tail.is_some() && self.is_read() {
+            self.push(cost(&bytes), bytes);
+        }
+    }
+
+    /// Wakes the readers: something was told beside the body.
+    pub(crate) fn tell(&self) {
+        self.flow.slots.iter().for_each(|slot| slot.waker.wake());
+    }
+
     /// Ends the body; a second end is ignored.
     pub(crate) fn end(&mut self, end: BodyEnd) {
         if let Some(cell) = self.tail.take() {
             let _ = cell.link.set(Link::End(end));
             self.flow.ended.store(true, SeqCst);
-            self.flow.slots.iter().for_each(|slot| slot.waker.wake());
+            self.tell();
         }
     }
 
@@ -330,6 +346,16 @@ impl BodyReader {
             return Poll::Ready(Ok(()));
         }
         Poll::Pending
+    }
+
+    /// Resolves when what is asked for has been told beside the body ([`BodyWriter::tell`]), or the body has ended, or this reader is cut off.
+    pub(crate) fn poll_told(&mut self, cx: &mut Context<'_>, told: impl Fn() -> bool) -> Poll<()> {
+        let slot = self.slot();
+        slot.waker.register(cx.waker());
+        match told() || self.flow.ended.load(SeqCst) || slot.cut().is_some() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     /// Resolves when this reader is cut off: for a sink that waits for something else and must not wait for it in vain.

@@ -74,6 +74,11 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Takes `n` bytes more from the same budget, of which no share is charged.
+    pub(crate) fn another(&self, n: usize) -> Option<Charge> {
+        self.budget.charge(n)
+    }
+
     /// `bytes` as bytes that keep this charge until their last clone is dropped, wherever they have got to by then.
     pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Held { bytes, _charge: self })

@@ -39,8 +39,8 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    Edits, Expression, FilterConfig, FractionConfig, Name, PathEdit, RateConfig, Replace, RewriteConfig, SplitConfig,
-    StageConfig, Token,
+    BodyBound, BodyEdits, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, JsonEdits, Name, NewStatus,
+    NewValue, PathEdit, RateConfig, Replace, ResponseEdits, RewriteConfig, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

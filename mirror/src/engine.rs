@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::fanout;
 use crate::generation::Generation;
@@ -91,9 +91,8 @@ impl Engine {
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
-        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait before a stage for their response.", held_now);
-        let stage_share = Share::new(budget.limit());
-        let generation = Generation::new(pipeline, sinks.clone(), queues, held, stage_share);
+        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait for what a stage needs of them.", held_now);
+        let generation = Generation::new(pipeline, sinks.to_vec(), queues, budget.clone(), held);
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let tap = Tap::new(arrivals, budget.clone(), generation.clone(), metrics).map_err(std::io::Error::other)?;
 

@@ -5,15 +5,24 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
 use crate::body::BodyReader;
-use crate::budget::{Charge, Share};
+use crate::budget::Charge;
+use crate::collected::Collected;
 use crate::condition::{Facts, ResponseFacts};
 use crate::http1::{HeadError, RequestHead, ResponseHead};
-use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
+use crate::outcome::Abort;
+use crate::relay::Relayed;
 use crate::sink::SinkSlot;
+use crate::stage::ResponseChange;
+
+mod account;
+mod answer;
+
+pub use account::Account;
+pub(crate) use answer::Answers;
+pub use answer::{Answer, Response};
 
 /// An exchange's id: 64 random bits of the process, then 64 that count. Shown as 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,29 +60,38 @@ pub(crate) struct Shared {
     pub(crate) sinks: Arc<[SinkSlot]>,
     pub(crate) answers: Answers,
     /// Covers the head and all that is of fixed size.
-    pub(crate) _charge: Charge,
+    pub(crate) charge: Charge,
 }
 
 /// One exchange, as handed to stages and to one sink.
-#[derive(Debug)]
 pub struct Exchange {
     shared: Arc<Shared>,
     /// The request's head. Stages change it by `Arc::make_mut`, which leaves the other sinks' heads as they are.
     pub request: Arc<RequestHead>,
     pub(crate) request_body: Option<BodyReader>,
     pub(crate) response_body: Option<BodyReader>,
-    /// What stages are told of the response, once the exchange has ended and a stage waited for that.
+    /// The request's body, once it was collected for a stage.
+    body: Option<Collected>,
+    /// Whether `body` is another than the source's.
+    body_replaced: bool,
+    /// What stages are told of the response, once one waited for it.
     seen: Option<Arc<SeenResponse>>,
+    /// What is changed of responses, in order; the first ones are those of all sinks' stages.
+    changes: Vec<Arc<dyn ResponseChange>>,
+    for_all: usize,
+    /// The response as it was changed.
+    relayed: Option<Arc<Relayed>>,
     /// Sinks that a stage keeps it from.
     kept_from: Vec<usize>,
 }
 
-/// The response of an exchange that has ended, for stages.
+/// The response as far as it was waited for.
 #[derive(Debug)]
 struct SeenResponse {
     head: Option<ResponseHead>,
     latency: Option<Duration>,
-    size: u64,
+    /// None before its end.
+    size: Option<u64>,
 }
 
 impl Exchange {
@@ -82,7 +100,19 @@ impl Exchange {
         let wire = &shared.request_head;
         let request = RequestHead::parse(wire).or_else(|error| RequestHead::parse_lenient(wire).ok_or(error))?;
         let request = Arc::new(request);
-        Ok(Exchange { shared, request, request_body: None, response_body: None, seen: None, kept_from: Vec::new() })
+        Ok(Exchange {
+            shared,
+            request,
+            request_body: None,
+            response_body: None,
+            body: None,
+            body_replaced: false,
+            seen: None,
+            changes: Vec::new(),
+            for_all: 0,
+            relayed: None,
+            kept_from: Vec::new(),
+        })
     }
 
     /// One with this head alone, for tests of what looks at exchanges.
@@ -102,19 +132,25 @@ impl Exchange {
             ended: OnceLock::new(),
             sinks: Arc::new([]),
             answers: Answers::default(),
-            _charge: charge,
+            charge,
         }))
         .expect("a head")
     }
 
     /// The same exchange for one sink, with that sink's own readers.
-    pub(crate) fn copy(&self, request_body: BodyReader, response_body: Option<BodyReader>) -> Exchange {
+    pub(crate) fn copy(&self, request_body: Option<BodyReader>, response_body: Option<BodyReader>) -> Exchange {
         Exchange {
             shared: self.shared.clone(),
             request: self.request.clone(),
-            request_body: Some(request_body),
+            request_body,
             response_body,
+            // What was not read whole is read again by a sink's own stages, which may have another bound.
+            body: self.body.clone().filter(|body| self.body_replaced || matches!(body, Collected::Whole { .. })),
+            body_replaced: false,
             seen: self.seen.clone(),
+            changes: self.changes.clone(),
+            for_all: self.changes.len(),
+            relayed: self.relayed.clone(),
             kept_from: Vec::new(),
         }
     }
@@ -129,7 +165,10 @@ impl Exchange {
             headers,
             client: self.shared.origin.client,
             source: self.shared.origin.source,
-            request_size: length.and_then(|length| length.parse().ok()),
+            request_size: match &self.body {
+                Some(Collected::Whole { bytes, .. }) => Some(bytes.len() as u64),
+                _ => length.and_then(|length| length.parse().ok()),
+            },
             response: self.seen.as_deref().map(|seen| ResponseFacts {
                 status: seen.head.as_ref().map(|head| head.status),
                 headers: seen.head.as_ref().map(|head| &head.headers),
@@ -154,10 +193,78 @@ impl Exchange {
         self.kept_from.contains(&sink)
     }
 
-    /// The exchange has ended, with so many bytes of a response's body.
-    pub(crate) fn end_seen(&mut self, size: u64) {
+    /// What is known of the response is for stages from now on: at the exchange's end, with so many bytes of a body, or before that, without.
+    pub(crate) fn see_response(&mut self, size: Option<u64>) {
         let (latency, head) = self.response().unzip();
         self.seen = Some(Arc::new(SeenResponse { head: head.and_then(Result::ok), latency, size }));
+    }
+
+    /// Whether stages are told anything of the response.
+    pub(crate) fn is_response_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Whether the response's head is there, or none will come.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.shared.response.get().is_some() || self.shared.ended.get().is_some()
+    }
+
+    /// The request's body, where it was collected for a stage; as if longer than may be where it is longer than `most` bytes.
+    pub fn body(&self, most: u64) -> Option<Collected> {
+        self.body.as_ref().map(|body| body.within(most))
+    }
+
+    pub(crate) fn collected(&mut self, body: Collected) {
+        self.body = Some(body);
+    }
+
+    /// What copies are charged to that stages make.
+    pub(crate) fn charge(&self) -> &Charge {
+        &self.shared.charge
+    }
+
+    /// Puts another body in the place of the request's, which was collected; the head's framing is mended. Where the byte budget has no room for
+    /// it, the body is withheld.
+    pub fn replace_body(&mut self, bytes: Bytes) {
+        let trailers = match self.body.take() {
+            Some(Collected::Whole { trailers, .. }) => trailers,
+            _ => None,
+        };
+        let Some(charge) = self.shared.charge.another(bytes.len()) else { return self.withhold_body() };
+        Arc::make_mut(&mut self.request).headers.set_length(bytes.len() as u64, true);
+        self.body = Some(Collected::Whole { bytes: charge.hold(bytes), trailers });
+        self.body_replaced = true;
+    }
+
+    /// Keeps the request's body from all that is behind. A target does not get the request, and in a recording its body is marked as withheld.
+    pub fn withhold_body(&mut self) {
+        self.body = Some(Collected::Cut);
+        self.body_replaced = true;
+    }
+
+    /// The body that sinks are to get in place of the source's: cut, where it is withheld.
+    pub(crate) fn replacement(&self) -> Option<&Collected> {
+        self.body.as_ref().filter(|_| self.body_replaced)
+    }
+
+    /// Has the response changed when it comes. For stages, with their last word on the request.
+    pub fn change_responses(&mut self, change: Arc<dyn ResponseChange>) {
+        self.changes.push(change);
+    }
+
+    /// What is changed of responses, in order.
+    pub(crate) fn changes(&self) -> &[Arc<dyn ResponseChange>] {
+        &self.changes
+    }
+
+    /// Of these, what is changed for this sink alone.
+    pub(crate) fn own_changes(&self) -> &[Arc<dyn ResponseChange>] {
+        &self.changes[self.for_all..]
+    }
+
+    /// From here on the response is what comes out of a relay.
+    pub(crate) fn relay(&mut self, relayed: Arc<Relayed>) {
+        self.relayed = Some(relayed);
     }
 
     /// The id.
@@ -204,11 +311,17 @@ impl Exchange {
     /// The response's head and when it was seen, since the start; none before it was, or without a response.
     pub fn response(&self) -> Option<(Duration, Result<ResponseHead, HeadError>)> {
         let (at, wire) = self.shared.response.get()?;
-        let head = match ResponseHead::parse(wire) {
-            Ok(Some((head, _))) => Ok(head),
-            Ok(None) => Err(HeadError::Incomplete),
-            Err(error) => ResponseHead::parse_lenient(wire).ok_or(error),
+        let relayed = self.relayed.as_ref().and_then(|relayed| Some((relayed.head.get()?.clone()?, relayed.changes)));
+        let (head, changed) = match (relayed, ResponseHead::parse(wire)) {
+            (Some((head, changed)), _) => (Ok(head), changed),
+            (None, Ok(Some((head, _)))) => (Ok(head), 0),
+            (None, Ok(None)) => (Err(HeadError::Incomplete), 0),
+            (None, Err(error)) => (ResponseHead::parse_lenient(wire).ok_or(error), 0),
         };
+        let head = head.map(|mut head| {
+            self.changes[changed..].iter().for_each(|change| change.head(self, &mut head));
+            head
+        });
         Some((*at, head))
     }
 
@@ -222,14 +335,10 @@ impl Exchange {
         self.shared.ended.get().copied()
     }
 
-    /// What is kept of the targets' answers counts to this; none where no sink reads them.
-    pub(crate) fn answers_share(&self) -> Option<&Arc<Share>> {
-        self.shared.sinks.iter().find(|sink| sink.wants_answers()).map(|sink| &sink.share)
-    }
-
-    /// Whether it has ended and every target has made something of its copy.
+    /// Whether it has ended and every target has made something of its copy, so that nothing of it has to be waited for.
     pub fn is_over(&self) -> bool {
-        self.ended().is_some() && self.answers().all(|(_, answer)| answer.is_some())
+        let changed = self.own_changes().is_empty() && self.relayed.as_ref().is_none_or(|relayed| relayed.is_done());
+        self.ended().is_some() && changed && self.answers().all(|(_, answer)| answer.is_some())
     }
 
     /// Every target's name and what it made of its copy, where that is known.
@@ -239,12 +348,12 @@ impl Exchange {
             .iter()
             .enumerate()
             .filter(|(_, sink)| sink.answers)
-            .map(|(i, sink)| (sink.name.as_str(), self.shared.answers.slots.get(i).and_then(OnceLock::get)))
+            .map(|(i, sink)| (sink.name.as_str(), self.shared.answers.of(i)))
     }
 
     /// Resolves when every target has made something of its copy. One task at a time may wait.
     pub fn poll_answered(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.answers.waker.register(cx.waker());
+        self.shared.answers.register(cx.waker());
         match self.answers().all(|(_, answer)| answer.is_some()) {
             true => Poll::Ready(()),
             false => Poll::Pending,
@@ -258,137 +367,8 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// What a target answered.
-#[derive(Debug, Clone)]
-pub struct Response {
-    /// The head.
-    pub head: ResponseHead,
-    /// The body's pieces, as far as they were kept.
-    pub body: Vec<Bytes>,
-    /// The whole body's length.
-    pub body_length: u64,
-    /// The trailer section as sent.
-    pub trailers: Option<Bytes>,
-    /// Why `body` is not the whole body.
-    pub truncated: Option<&'static str>,
-    /// From the first byte sent to the answer's head.
-    pub first_byte: Duration,
-    /// From the first byte sent to the answer's end.
-    pub total: Duration,
-}
-
-/// What a target made of its copy.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// What became of the copy.
-    pub outcome: Outcome,
-    /// The answer, where there was one.
-    pub response: Option<Response>,
-}
-
-/// The targets' answers, a slot a sink; no slots where no sink reads them.
-#[derive(Debug, Default)]
-pub(crate) struct Answers {
-    slots: Box<[OnceLock<Answer>]>,
-    waker: AtomicWaker,
-}
-
-impl Answers {
-    pub(crate) fn new(slots: usize) -> Answers {
-        Answers { slots: (0..slots).map(|_| OnceLock::new()).collect(), waker: AtomicWaker::new() }
-    }
-
-    /// What the sink of this number made of the exchange, where anybody asks.
-    pub(crate) fn settle(&self, sink: usize, answer: impl FnOnce() -> Answer) {
-        if let Some(slot) = self.slots.get(sink) {
-            let _ = slot.set(answer());
-            self.waker.wake();
-        }
-    }
-}
-
-/// One sink's account of one exchange: settled exactly once, at the latest when it is dropped. This is what makes
-/// offered = delivered + dropped + failed hold whatever happens to a task.
-#[derive(Debug)]
-pub struct Account {
-    shared: Arc<Shared>,
-    sink: usize,
-    state: State,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    Offered,
-    Settled,
-}
-
-impl Account {
-    pub(crate) fn new(shared: Arc<Shared>, sink: usize) -> Account {
-        Account { shared, sink, state: State::Open }
-    }
-
-    pub(crate) fn sink(&self) -> usize {
-        self.sink
-    }
-
-    /// The sink was meant to have it.
-    pub(crate) fn offer(&mut self) {
-        if self.state == State::Open {
-            self.state = State::Offered;
-            self.shared.sinks[self.sink].metrics.offered.inc();
-        }
-    }
-
-    /// The sink was not meant to have it.
-    pub(crate) fn skipped(mut self, reason: SkipReason) {
-        debug_assert_eq!(self.state, State::Open);
-        self.state = State::Settled;
-        self.shared.sinks[self.sink].metrics.skipped.inc(reason as usize);
-        self.shared.answers.settle(self.sink, || Answer { outcome: Outcome::Skipped(reason), response: None });
-    }
-
-    /// It arrived; with what was answered.
-    pub fn delivered(self, response: Option<Response>) {
-        self.settle(Outcome::Delivered, response);
-    }
-
-    /// It was given up.
-    pub fn dropped(self, reason: DropReason) {
-        self.settle(Outcome::Dropped(reason), None);
-    }
-
-    /// It did not arrive.
-    pub fn failed(self, reason: FailReason) {
-        self.settle(Outcome::Failed(reason), None);
-    }
-
-    fn settle(mut self, outcome: Outcome, response: Option<Response>) {
-        self.close(outcome, response);
-    }
-
-    fn close(&mut self, outcome: Outcome, response: Option<Response>) {
-        self.offer();
-        if self.state == State::Settled {
-            return;
-        }
-        self.state = State::Settled;
-        let metrics = &self.shared.sinks[self.sink].metrics;
-        match outcome {
-            Outcome::Delivered => metrics.delivered.inc(),
-            Outcome::Dropped(reason) => metrics.dropped.inc(reason as usize),
-            Outcome::Failed(reason) => metrics.failed.inc(reason as usize),
-            Outcome::Skipped(reason) => metrics.skipped.inc(reason as usize),
-        }
-        self.shared.answers.settle(self.sink, || Answer { outcome, response });
-    }
-}
-
-impl Drop for Account {
-    /// A task that ended without a word was ended by the program's end.
-    fn drop(&mut self) {
-        if self.state != State::Settled {
-            self.close(Outcome::Dropped(DropReason::Shutdown), None);
-        }
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("id", &self.id()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! One exchange to N sinks.
 //!
-//! Stages that need the response hold an exchange back: those before the fan-out for all sinks, a sink's own for that sink. What is held waits in a task
-//! of its own, and its bodies at their readers; it is charged to the byte budget like any other exchange.
+//! Stages that need more than the head hold an exchange back: those before the fan-out for all sinks, a sink's own for that sink. What is held waits in a
+//! task of its own, and its bodies at their readers; it is charged to the byte budget like any other exchange. A body that stages have changed takes
+//! the place of the source's at the sinks: a request's as a whole, a response's through a [relay].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,13 +10,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
+use crate::body::{BodyEnd, BodyReader, BodyWriter};
+use crate::collected::Collected;
 use crate::exchange::{Account, Exchange};
 use crate::generation::Generation;
+use crate::looks::Looks;
 use crate::outcome::{DropReason, SkipReason};
 use crate::pipeline::Progress;
 use crate::queue::Offer;
-use crate::response_end::ResponseEnd;
+use crate::relay;
 use crate::source::{Arrival, Copy};
+use crate::stage::{Need, Verdict};
 
 /// How many arrivals are taken at once: wake-ups across threads cost more than anything else here. Then the sinks have their turn: without it the
 /// fan-out, to which tokio gives 128 such turns in a row, fills every queue in a burst that the engine has time and room for. The smallest queue
@@ -44,77 +49,136 @@ pub(crate) async fn run(mut arrivals: UnboundedReceiver<Arrival>, mut drain: wat
 }
 
 fn take(arrival: Arrival) {
-    match Exchange::new(arrival.shared) {
-        Ok(exchange) => arrival.generation.spread(exchange, arrival.copies, arrival.response_end, 0),
+    let Arrival { generation, shared, copies, looks, response, _counted } = arrival;
+    match Exchange::new(shared) {
+        Ok(exchange) => generation.spread(exchange, ForAll { copies, looks, response }, From::start()),
         Err(error) => {
             tracing::debug!(%error, "an exchange with an unreadable head is not mirrored");
-            arrival.copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
+            copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
         }
     }
 }
 
 impl Generation {
-    /// Through the stages for all, from the one at `from` on, to each sink's.
-    fn spread(
-        self: &Arc<Self>,
-        mut exchange: Exchange,
-        copies: Vec<Copy>,
-        response_end: Option<ResponseEnd>,
-        from: usize,
-    ) {
-        match self.pipeline.apply(&mut exchange, from) {
-            Progress::Through => copies.into_iter().for_each(|copy| {
-                let Copy { account, request_body, response_body, response_end } = copy;
-                if exchange.is_kept_from(account.sink()) {
-                    return account.skipped(SkipReason::Split);
+    /// Through the stages for all to each sink's.
+    fn spread(self: &Arc<Self>, mut exchange: Exchange, mut all: ForAll, from: From) {
+        match self.pipeline.apply(&mut exchange, from.stage, from.verdict) {
+            Progress::Through => {
+                self.change_bodies(&mut exchange, &mut all);
+                for Copy { account, request_body, response_body, looks } in all.copies {
+                    if exchange.is_kept_from(account.sink()) {
+                        account.skipped(SkipReason::Split);
+                        continue;
+                    }
+                    self.pass(exchange.copy(Some(request_body), response_body), account, looks, From::start());
                 }
-                self.pass(exchange.copy(request_body, response_body), account, response_end, 0);
-            }),
-            Progress::Skipped(reason) => copies.into_iter().for_each(|copy| copy.account.skipped(reason)),
-            Progress::Waits(at) => self.hold(exchange, response_end, move |generation, exchange| {
-                generation.spread(exchange, copies, None, at);
-            }),
+            }
+            Progress::Skipped(reason) => all.copies.into_iter().for_each(|copy| copy.account.skipped(reason)),
+            Progress::Dropped(reason) => all.copies.into_iter().for_each(|copy| copy.account.dropped(reason)),
+            Progress::Waits(at, need) => {
+                let looks = std::mem::take(&mut all.looks);
+                self.hold(exchange, looks, need, move |generation, exchange, looks, verdict| {
+                    generation.spread(exchange, ForAll { looks, ..all }, From { stage: at, verdict });
+                });
+            }
         }
     }
 
     /// Through one sink's stages into its queue.
-    fn pass(
-        self: &Arc<Self>,
-        mut exchange: Exchange,
-        mut account: Account,
-        response_end: Option<ResponseEnd>,
-        from: usize,
-    ) {
+    fn pass(self: &Arc<Self>, mut exchange: Exchange, mut account: Account, looks: Looks, from: From) {
         let sink = account.sink();
-        match self.sinks[sink].pipeline.apply(&mut exchange, from) {
+        match self.sinks[sink].pipeline.apply(&mut exchange, from.stage, from.verdict) {
             Progress::Through => {
+                self.change_own_bodies(&mut exchange, sink);
                 account.offer();
                 self.queues[sink].offer(Offer { exchange, account });
             }
             Progress::Skipped(reason) => account.skipped(reason),
-            Progress::Waits(at) => self.hold(exchange, response_end, move |generation, exchange| {
-                generation.pass(exchange, account, None, at);
-            }),
+            Progress::Dropped(reason) => account.dropped(reason),
+            Progress::Waits(at, need) => {
+                self.hold(exchange, looks, need, move |generation, exchange, looks, verdict| {
+                    generation.pass(exchange, account, looks, From { stage: at, verdict });
+                })
+            }
         }
     }
 
-    /// Goes on once the response is known.
+    /// Gives the sinks the bodies that the stages for all have made.
+    fn change_bodies(&self, exchange: &mut Exchange, all: &mut ForAll) {
+        if let Some(body) = exchange.replacement() {
+            let readers = self.write(body, all.copies.iter().map(|copy| copy.account.sink()));
+            all.copies.iter_mut().zip(readers).for_each(|(copy, reader)| copy.request_body = reader);
+        }
+        let Some(source) = all.response.take() else { return };
+        let reads = |copy: &&mut Copy| self.sinks[copy.account.sink()].reads_responses;
+        let bounds = all.copies.iter_mut().filter(reads).map(|copy| self.sinks[copy.account.sink()].unhurried());
+        let (writer, readers) = BodyWriter::new(bounds, &self.budget);
+        relay::start(exchange, 0, source, writer);
+        all.copies.iter_mut().filter(reads).zip(readers).for_each(|(copy, reader)| copy.response_body = Some(reader));
+    }
+
+    /// Gives a sink the bodies that its own stages have made.
+    fn change_own_bodies(&self, exchange: &mut Exchange, sink: usize) {
+        if let Some(body) = exchange.replacement() {
+            exchange.request_body = self.write(body, std::iter::once(sink)).pop();
+        }
+        if self.sinks[sink].pipeline.needs_bodies().response.is_some()
+            && let Some(source) = exchange.take_response_body()
+        {
+            let (writer, mut readers) = BodyWriter::new(std::iter::once(self.sinks[sink].unhurried()), &self.budget);
+            let from = exchange.changes().len() - exchange.own_changes().len();
+            relay::start(exchange, from, source, writer);
+            exchange.response_body = readers.pop();
+        }
+    }
+
+    /// A request's body that stages have made, for these sinks.
+    fn write(&self, body: &Collected, sinks: impl Iterator<Item = usize>) -> Vec<BodyReader> {
+        let (mut writer, readers) = BodyWriter::new(sinks.map(|sink| self.sinks[sink].unhurried()), &self.budget);
+        match body {
+            Collected::Whole { bytes, trailers } => {
+                writer.append_charged(bytes.clone());
+                writer.end(BodyEnd::Complete(trailers.clone()));
+            }
+            Collected::TooLong | Collected::Cut => writer.end(BodyEnd::Lost(DropReason::Withheld)),
+        }
+        readers
+    }
+
+    /// Goes on once what a stage needs is there.
     fn hold(
         self: &Arc<Self>,
         mut exchange: Exchange,
-        response_end: Option<ResponseEnd>,
-        go_on: impl FnOnce(&Arc<Self>, Exchange) + Send + 'static,
+        mut looks: Looks,
+        need: Need,
+        go_on: impl FnOnce(&Arc<Generation>, Exchange, Looks, Option<Verdict>) + Send + 'static,
     ) {
         let generation = self.clone();
         generation.held.fetch_add(1, Relaxed);
         tokio::spawn(async move {
-            let length = match response_end {
-                Some(response_end) => response_end.reached().await,
-                None => 0,
-            };
-            exchange.end_seen(length);
+            let verdict = looks.wait(&mut exchange, need).await;
             generation.held.fetch_sub(1, Relaxed);
-            go_on(&generation, exchange);
+            go_on(&generation, exchange, looks, verdict);
         });
+    }
+}
+
+/// What all sinks' stages have of an exchange.
+struct ForAll {
+    copies: Vec<Copy>,
+    looks: Looks,
+    /// The response's body, where stages may change it.
+    response: Option<BodyReader>,
+}
+
+/// Where a pipeline goes on, and with what verdict, where that has been said already.
+struct From {
+    stage: usize,
+    verdict: Option<Verdict>,
+}
+
+impl From {
+    fn start() -> From {
+        From { stage: 0, verdict: None }
     }
 }

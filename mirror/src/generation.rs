@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crate::budget::Share;
+use crate::budget::Budget;
 use crate::pipeline::Pipeline;
 use crate::queue::Queue;
 use crate::sink::SinkSlot;
@@ -19,41 +19,43 @@ pub(crate) struct Generation {
     pub(crate) sinks: Arc<[SinkSlot]>,
     /// In the order of the sinks. None once the engine takes no more.
     pub(crate) queues: Vec<Queue>,
+    pub(crate) budget: Arc<Budget>,
     /// Exchanges that are held back before a stage now, of all generations.
     pub(crate) held: Arc<AtomicUsize>,
     /// Whether a sink reads what the targets answered.
     pub(crate) keeps_answers: bool,
     /// Whether a sink is paused.
     pub(crate) pauses: bool,
-    /// Whether stages before the fan-out may have to know the response, and what their readers of responses hold: next to nothing.
-    pub(crate) holds: bool,
-    pub(crate) stage_share: Arc<Share>,
 }
 
 impl Generation {
     /// These stages before these sinks, each with its queue.
     pub(crate) fn new(
         pipeline: Arc<Pipeline>,
-        sinks: Arc<[SinkSlot]>,
+        mut sinks: Vec<SinkSlot>,
         queues: Vec<Queue>,
+        budget: Arc<Budget>,
         held: Arc<AtomicUsize>,
-        stage_share: Arc<Share>,
     ) -> Generation {
+        let reader = sinks.iter().find(|sink| sink.wants_answers()).map(|sink| sink.share.clone());
+        for sink in sinks.iter_mut().filter(|sink| sink.answers) {
+            let for_stages = pipeline.needs_bodies().answers || sink.pipeline.needs_bodies().answers;
+            sink.answer_share = reader.clone().or_else(|| for_stages.then(|| sink.share.clone()));
+        }
         Generation {
-            keeps_answers: sinks.iter().any(SinkSlot::wants_answers),
+            keeps_answers: reader.is_some(),
             pauses: sinks.iter().any(|sink| sink.paused),
-            holds: pipeline.needs_response(),
             pipeline,
-            sinks,
+            sinks: sinks.into(),
             queues,
+            budget,
             held,
-            stage_share,
         }
     }
 
     /// The same sinks, to which nothing comes any more.
     pub(crate) fn closed(&self) -> Generation {
-        let Generation { pipeline, sinks, held, stage_share, .. } = self;
-        Generation::new(pipeline.clone(), sinks.clone(), Vec::new(), held.clone(), stage_share.clone())
+        let Generation { pipeline, sinks, budget, held, .. } = self;
+        Generation::new(pipeline.clone(), sinks.to_vec(), Vec::new(), budget.clone(), held.clone())
     }
 }

@@ -27,20 +27,23 @@
 
 pub mod body;
 pub mod budget;
+pub mod collected;
 pub mod condition;
 pub mod config;
+pub mod content;
 pub mod engine;
 pub mod exchange;
 mod fanout;
 mod generation;
 pub mod http1;
+mod looks;
 pub mod outcome;
 mod pipeline;
 pub mod pressure;
 pub mod queue;
 pub mod recording;
+mod relay;
 pub mod resolve;
-mod response_end;
 pub mod sink;
 pub mod source;
 pub mod stage;

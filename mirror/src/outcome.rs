@@ -46,6 +46,12 @@ reasons! {
         Malformed = "malformed",
         /// The application may have made another request of the same bytes.
         Ambiguous = "ambiguous",
+        /// A stage has to see all of a body, and could not.
+        Withheld = "withheld",
+        /// The body is longer than a stage may collect, and is not to go on without it.
+        BodyTooLong = "body_too_long",
+        /// The middleware failed, and nothing is to go on without it.
+        Middleware = "middleware",
         /// The disk did not keep up.
         DiskSlow = "disk_slow",
         /// The program ended first.
@@ -86,6 +92,8 @@ reasons! {
         Rate = "rate",
         /// It went to another target of its group.
         Split = "split",
+        /// A middleware left it out.
+        Middleware = "middleware",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
         /// The sink is paused.

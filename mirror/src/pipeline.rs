@@ -2,25 +2,27 @@
 
 use crate::config::{Config, ShadowConfig, StageConfig};
 use crate::exchange::Exchange;
-use crate::outcome::SkipReason;
-use crate::stage::{self, Marker, Stage, Verdict};
+use crate::outcome::{DropReason, SkipReason};
+use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
 pub(crate) struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,
+    needs_bodies: Bodies,
 }
 
 /// How far an exchange came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Past all stages.
     Through,
     /// No further.
     Skipped(SkipReason),
-    /// To this stage, which has to know the response first.
-    Waits(usize),
+    /// No further, which is a loss.
+    Dropped(DropReason),
+    /// To this stage, which needs something first.
+    Waits(usize, Need),
 }
 
 impl Pipeline {
@@ -40,7 +42,8 @@ impl Pipeline {
 
     fn of(stages: Vec<Box<dyn Stage>>) -> Pipeline {
         let needs_response = stages.iter().any(|stage| stage.needs_response());
-        Pipeline { stages, needs_response }
+        let needs_bodies = stages.iter().map(|stage| stage.needs_bodies()).fold(Bodies::default(), Bodies::and);
+        Pipeline { stages, needs_response, needs_bodies }
     }
 
     /// Whether a stage may have to know the response. Sources ask it for each exchange.
@@ -48,13 +51,24 @@ impl Pipeline {
         self.needs_response
     }
 
-    /// Runs the stages from the one at `from` on, until one does not let the exchange pass.
-    pub(crate) fn apply(&self, exchange: &mut Exchange, from: usize) -> Progress {
+    /// Whether a stage may have an exchange wait.
+    pub(crate) fn holds(&self) -> bool {
+        self.needs_response || self.needs_bodies.request.is_some()
+    }
+
+    /// Which bodies the stages may have to see as a whole.
+    pub(crate) fn needs_bodies(&self) -> Bodies {
+        self.needs_bodies
+    }
+
+    /// Runs the stages from the one at `from` on, until one does not let the exchange pass. `said` is that one's verdict where it is there already.
+    pub(crate) fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
-            match stage.apply(exchange) {
+            match said.take().unwrap_or_else(|| stage.apply(exchange)) {
                 Verdict::Continue => {}
                 Verdict::Skip(reason) => return Progress::Skipped(reason),
-                Verdict::Wait => return Progress::Waits(at),
+                Verdict::Drop(reason) => return Progress::Dropped(reason),
+                Verdict::Wait(need) => return Progress::Waits(at, need),
             }
         }
         Progress::Through

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
 use crate::pipeline::Pipeline;
@@ -51,6 +52,8 @@ pub struct SinkSlot {
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
+    /// What is kept of its answers counts to this; none where nobody reads them.
+    pub(crate) answer_share: Option<Arc<Share>>,
     /// Its counters.
     pub metrics: SinkMetrics,
 }
@@ -59,6 +62,16 @@ impl SinkSlot {
     /// Whether what the targets answer is kept for it.
     pub(crate) fn wants_answers(&self) -> bool {
         self.reads_answers && !self.paused
+    }
+
+    /// The bounds of its readers.
+    pub(crate) fn bounds(&self) -> SlotBounds {
+        SlotBounds { lag: self.lag, share: self.share.clone() }
+    }
+
+    /// Those of readers that have more to wait for than the sink: they may be behind by all that the sink may hold.
+    pub(crate) fn unhurried(&self) -> SlotBounds {
+        SlotBounds { lag: self.lag.max(self.share.limit() as u64), share: self.share.clone() }
     }
 }
 
@@ -101,6 +114,7 @@ pub(crate) fn plan(
             reads_responses: false,
             reads_answers: false,
             answers: true,
+            answer_share: None,
             metrics: telemetry.sink(&shadow.label()),
         };
         let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
@@ -120,6 +134,7 @@ pub(crate) fn plan(
             reads_responses: true,
             reads_answers: true,
             answers: false,
+            answer_share: None,
             metrics: telemetry.sink("record"),
         };
         let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;

@@ -12,13 +12,14 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::body::{BodyEnd, BodyReader, BodyWriter, SlotBounds};
+use crate::body::{BodyEnd, BodyReader, BodyWriter};
 use crate::budget::{Budget, Share};
 use crate::exchange::{Account, Answer, Answers, ExchangeId, Origin, Shared};
 use crate::generation::Generation;
+use crate::looks::Looks;
 use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
+use crate::pipeline::Pipeline;
 use crate::pressure::{Arriving, OneArriving, Pressure};
-use crate::response_end::ResponseEnd;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -46,6 +47,8 @@ struct Inner {
     generation: Arc<ArcSwap<Generation>>,
     /// Arrivals of patient taps that the fan-out has not taken yet.
     arriving: Arriving,
+    /// What readers of stages hold: the bodies that are collected for them.
+    held: Arc<Share>,
     instance: u64,
     sequence: AtomicU64,
 }
@@ -56,8 +59,10 @@ pub(crate) struct Arrival {
     pub(crate) generation: Arc<Generation>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
-    /// For the stages before the fan-out, where one may have to know the response.
-    pub(crate) response_end: Option<ResponseEnd>,
+    /// For the stages before the fan-out.
+    pub(crate) looks: Looks,
+    /// The response's body, where those may change it: then no copy has a reader of it.
+    pub(crate) response: Option<BodyReader>,
     /// Counts it, where its source asks for that.
     pub(crate) _counted: Option<OneArriving>,
 }
@@ -67,8 +72,8 @@ pub(crate) struct Copy {
     pub(crate) account: Account,
     pub(crate) request_body: BodyReader,
     pub(crate) response_body: Option<BodyReader>,
-    /// For the sink's stages, where one may have to know the response.
-    pub(crate) response_end: Option<ResponseEnd>,
+    /// For the sink's stages.
+    pub(crate) looks: Looks,
 }
 
 /// What a source knows of an exchange that it did not carry but saw pass.
@@ -91,8 +96,15 @@ impl Tap {
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
         let instance = getrandom::u64()?;
-        let sequence = AtomicU64::new(0);
-        let inner = Inner { arrivals, budget, generation, arriving: Arriving::default(), instance, sequence };
+        let inner = Inner {
+            arrivals,
+            held: Share::new(budget.limit()),
+            budget,
+            generation,
+            arriving: Arriving::default(),
+            instance,
+            sequence: AtomicU64::new(0),
+        };
         Ok(Tap { inner: Arc::new(inner), metrics, patient: false })
     }
 
@@ -178,7 +190,7 @@ impl Tap {
             ended: Default::default(),
             sinks: generation.sinks.clone(),
             answers: if generation.keeps_answers { Answers::new(generation.sinks.len()) } else { Answers::default() },
-            _charge: charge,
+            charge,
         });
         if generation.keeps_answers {
             // Who waits for the answers of all must not wait for these.
@@ -188,37 +200,49 @@ impl Tap {
             }
         }
         let taking = || generation.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
-        // What is held back for its response may be behind by all that the sink may hold, as if it came from a source that waits.
-        let waits = |sink: &SinkSlot| generation.holds || sink.pipeline.needs_response();
-        let whole = |share: &Arc<Share>| SlotBounds { lag: share.limit() as u64, share: share.clone() };
-        let bounds = |sink: &SinkSlot| match self.patient || waits(sink) {
-            true => SlotBounds { lag: sink.lag.max(sink.share.limit() as u64), share: sink.share.clone() },
-            false => SlotBounds { lag: sink.lag, share: sink.share.clone() },
-        };
-        let (request, request_readers) = BodyWriter::new(taking().map(|(_, sink)| bounds(sink)), &tap.budget);
-        let ends = |sink: &SinkSlot| sink.pipeline.needs_response();
-        let of_responses = taking().flat_map(|(_, sink)| {
-            [sink.reads_responses.then(|| bounds(sink)), ends(sink).then(|| whole(&sink.share))].into_iter().flatten()
-        });
-        let of_all = generation.holds.then(|| whole(&generation.stage_share));
-        let (response, readers) = BodyWriter::new(of_responses.chain(of_all), &tap.budget);
-        let mut readers = readers.into_iter();
-        let copies = taking()
-            .zip(request_readers)
+        // What a stage holds back may be behind by all that the sink may hold, as if it came from a source that waits.
+        let waits = |sink: &SinkSlot| generation.pipeline.holds() || sink.pipeline.holds();
+        let bounds = |sink: &SinkSlot| if self.patient || waits(sink) { sink.unhurried() } else { sink.bounds() };
+        // First the sinks' readers, then those of their stages, last those of the stages for all.
+        let pipelines = || taking().map(|(_, sink)| &*sink.pipeline).chain([&*generation.pipeline]);
+        let [of_requests, of_responses] =
+            pipelines().map(Looks::needed).fold([0, 0], |[a, b], [more_a, more_b]| [a + more_a, b + more_b]);
+        let look = || Looks::bounds(&tap.held);
+        let of_requests = std::iter::repeat_with(look).take(of_requests);
+        let (request, requests) =
+            BodyWriter::new(taking().map(|(_, sink)| bounds(sink)).chain(of_requests), &tap.budget);
+        let changed = generation.pipeline.needs_bodies().response.is_some();
+        let reads = |sink: &SinkSlot| sink.reads_responses && !changed;
+        let reading = taking().filter(|(_, sink)| reads(sink)).map(|(_, sink)| bounds(sink));
+        let of_responses = std::iter::repeat_with(look).take(of_responses + usize::from(changed));
+        let (response, responses) = BodyWriter::new(reading.chain(of_responses), &tap.budget);
+        let (mut requests, mut responses) = (requests.into_iter(), responses.into_iter());
+        let mut copies: Vec<Copy> = taking()
+            .zip(&mut requests)
             .map(|((index, sink), request_body)| Copy {
                 account: Account::new(shared.clone(), index),
                 request_body,
-                response_body: if sink.reads_responses { readers.next() } else { None },
-                response_end: if ends(sink) { readers.next().map(ResponseEnd) } else { None },
+                response_body: if reads(sink) { responses.next() } else { None },
+                looks: Looks::default(),
             })
             .collect();
-        let response_end = readers.next().map(ResponseEnd);
+        for (copy, (_, sink)) in copies.iter_mut().zip(taking()) {
+            copy.looks = Looks::of(&sink.pipeline, &mut requests, &mut responses);
+        }
+        let looks = Looks::of(&generation.pipeline, &mut requests, &mut responses);
+        let response_body = if changed { responses.next() } else { None };
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let generation = Arc::clone(&generation);
-        let arrival = Arrival { generation, shared: shared.clone(), copies, response_end, _counted: counted };
-        let _ = tap.arrivals.send(arrival);
-        Some(ExchangeWriter { shared, clock, request, response, budget: tap.budget.clone() })
+        let _ = tap.arrivals.send(Arrival {
+            generation: Arc::clone(&generation),
+            shared: shared.clone(),
+            copies,
+            looks,
+            response: response_body,
+            _counted: counted,
+        });
+        let told = pipelines().any(Pipeline::needs_response);
+        Some(ExchangeWriter { shared, clock, request, response, told, budget: tap.budget.clone() })
     }
 
     /// Whether anything takes exchanges at all.
@@ -252,6 +276,8 @@ pub struct ExchangeWriter {
     clock: Clock,
     request: BodyWriter,
     response: BodyWriter,
+    /// Whether a stage waits for the response's head.
+    told: bool,
     budget: Arc<Budget>,
 }
 
@@ -307,6 +333,9 @@ impl ExchangeWriter {
         match self.budget.charge(head_cost(&head)) {
             Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), charge.hold(head)))),
             None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
+        }
+        if self.told {
+            self.response.tell();
         }
     }
 

@@ -2,9 +2,16 @@
 //!
 //! Adding one is a file below `stage/` with its behaviour and tests, its config below `config/stage/`, and a line in [`build`].
 
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::collected::Collected;
 use crate::config::StageConfig;
-use crate::exchange::Exchange;
-use crate::outcome::SkipReason;
+use crate::exchange::{Exchange, Response};
+use crate::http1::ResponseHead;
+use crate::outcome::{DropReason, SkipReason};
 
 mod filter;
 mod fraction;
@@ -21,26 +28,101 @@ pub(crate) use rewrite::FRAMING;
 pub use rewrite::Rewrite;
 pub use split::Split;
 
+/// A boxed future, as traits that are used by reference give it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// What a stage says of an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on.
     Continue,
     /// Not for what is behind this stage. That is a choice, no loss: it counts as skipped.
     Skip(SkipReason),
-    /// Ask again when the exchange has ended and [`Exchange::facts`] tells the response. Said then, it counts as to go on.
-    Wait,
+    /// It is given up here, which counts as dropped.
+    Drop(DropReason),
+    /// Not before something else is there.
+    Wait(Need),
 }
 
-/// A step between source and sinks. It sees the head; the bodies flow past it.
+/// What a stage waits for.
+pub enum Need {
+    /// More of the response: first its head, then its end, of which [`Exchange::facts`] tells. Asked again at the exchange's end, the stage is not
+    /// to wait any more; if it does it counts as to go on.
+    Response,
+    /// The request's whole body; [`Exchange::body`] has it when the stage is asked again.
+    Body,
+    /// Work of its own. The verdict that comes of it stands for the stage's.
+    Work(BoxFuture<'static, Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>>),
+}
+
+/// A step between source and sinks. It sees the head; the bodies flow past it, unless it asks for them.
 pub trait Stage: Send + Sync + 'static {
     /// Looks at one exchange; must not wait itself.
     fn apply(&self, exchange: &mut Exchange) -> Verdict;
 
-    /// Whether it may say [`Verdict::Wait`]: responses are looked at for its sake.
+    /// Whether it may need the response: responses are looked at for its sake.
     fn needs_response(&self) -> bool {
         false
     }
+
+    /// Which bodies it may need as a whole: they are collected for its sake.
+    fn needs_bodies(&self) -> Bodies {
+        Bodies::default()
+    }
+}
+
+/// The bodies that stages may need as a whole, each with the most bytes that are collected of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bodies {
+    /// Of requests.
+    pub request: Option<u64>,
+    /// Of responses.
+    pub response: Option<u64>,
+    /// Whether targets' answers are kept for it, even if nobody else reads them.
+    pub answers: bool,
+}
+
+impl Bodies {
+    /// What both need.
+    pub fn and(self, other: Bodies) -> Bodies {
+        Bodies {
+            request: self.request.max(other.request),
+            response: self.response.max(other.response),
+            answers: self.answers || other.answers,
+        }
+    }
+}
+
+/// How a stage changes responses. It is put on an exchange with its request ([`Exchange::change_responses`]), and used when the response comes: the
+/// request does not wait for that.
+pub trait ResponseChange: Send + Sync + 'static {
+    /// Changes the head, as far as the body does not matter for it. It may be asked several times, each time with the head as it came.
+    fn head(&self, of: &Exchange, head: &mut ResponseHead);
+
+    /// The most bytes of the body of a response with this head that it has to see at once; none where the head is enough.
+    fn body_bound(&self, _head: &ResponseHead) -> Option<u64> {
+        None
+    }
+
+    /// Changes a response that it had a [bound](Self::body_bound) for. The head has been through [`head`](Self::head); its framing is mended afterwards.
+    fn body<'a>(&'a self, _of: &'a Exchange, _head: &'a mut ResponseHead, _body: Collected) -> BoxFuture<'a, NewBody> {
+        Box::pin(std::future::ready(NewBody::Same))
+    }
+
+    /// Changes what a target answered, before anybody reads it.
+    fn answer<'a>(&'a self, _of: &'a Exchange, _answer: &'a mut Response) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What becomes of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewBody {
+    /// It is as it was.
+    Same,
+    /// It is this.
+    Other(Bytes),
+    /// Nobody gets to see it.
+    Withheld,
 }
 
 /// The stage that a configuration asks for; `sinks` are their names in the order of their numbers.

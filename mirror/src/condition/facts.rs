@@ -22,11 +22,11 @@ pub struct Facts<'a> {
     pub source: &'a str,
     /// The request's body length in bytes, as far as it is known: by its Content-Length before it was seen.
     pub request_size: Option<u64>,
-    /// None until the exchange has ended, or where nobody looks at responses.
+    /// None until its head has come or the exchange has ended, and where nobody looks at responses.
     pub response: Option<ResponseFacts<'a>>,
 }
 
-/// The response of an exchange that has ended.
+/// The response, as far as it was seen.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseFacts<'a> {
     /// The status; none where no response came.
@@ -35,8 +35,8 @@ pub struct ResponseFacts<'a> {
     pub headers: Option<&'a Headers>,
     /// From the request's first byte to the response's head.
     pub latency: Option<Duration>,
-    /// The body's length in bytes.
-    pub size: u64,
+    /// The body's length in bytes; none before its end.
+    pub size: Option<u64>,
 }
 
 impl<'a> Facts<'a> {

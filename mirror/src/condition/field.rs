@@ -124,7 +124,7 @@ impl Field {
         Some(match self {
             Field::Status => facts.response?.status.map(u64::from),
             Field::Latency => facts.response?.latency.map(|latency| latency.as_micros() as u64),
-            Field::ResponseSize => Some(facts.response?.size),
+            Field::ResponseSize => Some(facts.response?.size?),
             Field::RequestSize => facts.request_size,
             _ => None,
         })
@@ -140,7 +140,7 @@ pub(crate) fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])>
 }
 
 /// The media type of a message (RFC 9110 §8.3), without parameters.
-fn media_type(headers: &Headers) -> Option<&[u8]> {
+pub(crate) fn media_type(headers: &Headers) -> Option<&[u8]> {
     let value: &Bytes = headers.get("content-type")?;
     let end = value.iter().position(|&b| b == b';').unwrap_or(value.len());
     Some(value[..end].trim_ascii())

@@ -22,7 +22,7 @@ fn ask(expression: &str) -> (Option<bool>, Option<bool>) {
         response: None,
     };
     let latency = Some(std::time::Duration::from_millis(120));
-    let response = ResponseFacts { status: Some(503), headers: Some(&response.headers), latency, size: 10_000 };
+    let response = ResponseFacts { status: Some(503), headers: Some(&response.headers), latency, size: Some(10_000) };
     (condition.holds(&alone), condition.holds(&Facts { response: Some(response), ..alone }))
 }
 

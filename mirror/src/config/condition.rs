@@ -154,6 +154,10 @@ impl<T> Several<T> {
     pub(crate) fn any(&self, test: impl FnMut(&T) -> bool) -> bool {
         self.0.iter().any(test)
     }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
 }
 
 impl<T: Leaf> Several<T> {

@@ -19,7 +19,10 @@ mod split;
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
 pub use rate::RateConfig;
-pub use rewrite::{Edits, Expression, Name, PathEdit, Replace, RewriteConfig, Token};
+pub use rewrite::{
+    BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
+    ResponseEdits, RewriteConfig, Token, Unreadable,
+};
 pub use split::SplitConfig;
 
 /// Declares the stages: the key in YAML, the variant, and the type of its settings, which have a short form.
@@ -64,7 +67,7 @@ stages! {
     "fraction" Fraction(FractionConfig),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
-    /// What changes of the request.
+    /// What changes of the request and of the response.
     "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.
     "split" Split(SplitConfig),

@@ -63,6 +63,17 @@ impl Headers {
         self.0.retain(|line| !line.name.eq_ignore_ascii_case(name.as_bytes()));
     }
 
+    /// Mends the framing for a body of this length: chunked stays chunked. Without a Content-Length one is `added` where there is a body.
+    pub(crate) fn set_length(&mut self, length: u64, added: bool) {
+        let told = self.get("content-length").is_some();
+        if self.get("transfer-encoding").is_some() {
+            return;
+        }
+        if told || (added && length > 0) {
+            self.set("Content-Length", length.to_string());
+        }
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.0.len()

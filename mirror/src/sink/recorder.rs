@@ -83,7 +83,7 @@ impl Recorder {
             Ok(mut collected) => {
                 let exchange = &collected.exchange;
                 let _ = timeout(self.answer_wait, poll_fn(|cx| exchange.poll_answered(cx))).await;
-                collected.record.answers = collect::answers(exchange);
+                collected.record.answers = collect::answers(exchange).await;
                 self.push(collected, account);
             }
         }

@@ -39,7 +39,7 @@ pub struct Shadow {
     rewind: u64,
     pool: Arc<Pool>,
     backoff: Backoff,
-    /// How much of an answer is kept, where the exchange has a sink that reads it.
+    /// How much of an answer is kept, where somebody reads it.
     answer_body: u64,
     budget: Arc<Budget>,
     durations: Durations,
@@ -82,7 +82,7 @@ impl Shadow {
         };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
-        let keep = exchange.answers_share().map(|share| Keep {
+        let keep = account.answer_share().map(|share| Keep {
             most: self.answer_body,
             budget: self.budget.clone(),
             share: share.clone(),
@@ -90,8 +90,13 @@ impl Shadow {
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body, keep.as_ref()).await {
-                Ok(response) => {
+                Ok(mut response) => {
                     self.backoff.succeeded();
+                    if let Some(response) = &mut response {
+                        for change in exchange.changes() {
+                            change.answer(&exchange, response).await;
+                        }
+                    }
                     return account.delivered(response);
                 }
                 Err(Fault::Dropped(reason)) => {

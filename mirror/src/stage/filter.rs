@@ -4,7 +4,7 @@ use crate::condition::Condition;
 use crate::config::FilterConfig;
 use crate::exchange::Exchange;
 use crate::outcome::SkipReason;
-use crate::stage::{Stage, Verdict};
+use crate::stage::{Need, Stage, Verdict};
 
 /// Lets pass what `allow` holds for, where there is one, and `deny` does not. Where that hangs on the response the exchange waits for it.
 pub struct Filter(Condition);
@@ -23,7 +23,7 @@ impl Stage for Filter {
         match self.0.holds(&exchange.facts()) {
             Some(true) => Verdict::Continue,
             Some(false) => Verdict::Skip(SkipReason::Filter),
-            None => Verdict::Wait,
+            None => Verdict::Wait(Need::Response),
         }
     }
 

@@ -156,29 +156,28 @@ fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     section.and_then(read).map(lines).unwrap_or_default()
 }
 
-/// What the targets have made of their copies by now.
-pub(super) fn answers(exchange: &Exchange) -> Vec<RecordedAnswer> {
-    exchange
-        .answers()
-        .map(|(target, answer)| {
-            let response = answer.and_then(|answer| answer.response.as_ref());
-            RecordedAnswer {
-                target: target.to_owned(),
-                outcome: answer.map_or_else(|| "pending".to_owned(), |answer| answer.outcome.to_string()),
-                first_byte: response.map(|response| response.first_byte),
-                total: response.map(|response| response.total),
-                response: response.map(answered),
+/// What the targets have made of their copies by now, as the recorder's own stages leave it.
+pub(super) async fn answers(exchange: &Exchange) -> Vec<RecordedAnswer> {
+    let mut answers = Vec::new();
+    for (target, answer) in exchange.answers() {
+        let mut response = answer.and_then(|answer| answer.response.clone());
+        if let Some(response) = &mut response {
+            for change in exchange.own_changes() {
+                change.answer(exchange, response).await;
             }
-        })
-        .collect()
+        }
+        answers.push(RecordedAnswer {
+            target: target.to_owned(),
+            outcome: answer.map_or_else(|| "pending".to_owned(), |answer| answer.outcome.to_string()),
+            first_byte: response.as_ref().map(|response| response.first_byte),
+            total: response.as_ref().map(|response| response.total),
+            response: response.map(answered),
+        });
+    }
+    answers
 }
 
-fn answered(response: &Response) -> RecordedResponse {
-    let body = Body {
-        pieces: response.body.clone(),
-        length: response.body_length,
-        trailers: response.trailers.clone(),
-        truncated: response.truncated,
-    };
-    recorded(response.head.clone(), body)
+fn answered(response: Response) -> RecordedResponse {
+    let Response { head, body, body_length, trailers, truncated, .. } = response;
+    recorded(head, Body { pieces: body, length: body_length, trailers, truncated })
 }

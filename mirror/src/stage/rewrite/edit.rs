@@ -3,26 +3,8 @@
 use bytes::Bytes;
 
 use crate::config::Edits;
+use crate::content::form::Pair;
 use crate::exchange::Exchange;
-
-/// A name with its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: Bytes,
-    pub(super) value: Bytes,
-    /// How it was sent, while it is as it was.
-    pub(super) sent: Option<Bytes>,
-}
-
-impl Entry {
-    pub(super) fn new(name: impl Into<Bytes>, value: impl Into<Bytes>) -> Entry {
-        Entry { name: name.into(), value: value.into(), sent: None }
-    }
-
-    pub(super) fn sent(name: impl Into<Bytes>, value: impl Into<Bytes>, sent: Bytes) -> Entry {
-        Entry { sent: Some(sent), ..Entry::new(name, value) }
-    }
-}
 
 /// Makes the edits.
 pub(super) struct Editor<'a> {
@@ -34,38 +16,38 @@ pub(super) struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    pub(super) fn edit(&self, mut entries: Vec<Entry>, seen: &Exchange) -> Vec<Entry> {
+    pub(super) fn edit(&self, mut pairs: Vec<Pair>, seen: &Exchange) -> Vec<Pair> {
         let Edits { remove, rename, replace, set, append } = self.edits;
         if let Some(remove) = remove {
-            entries.retain(|entry| self.is_fixed(&entry.name) || !remove.any(|glob| glob.matches(&entry.name)));
+            pairs.retain(|pair| self.is_fixed(&pair.name) || !remove.any(|glob| glob.matches(&pair.name)));
         }
-        for entry in entries.iter_mut().filter(|entry| !self.is_fixed(&entry.name)) {
-            if let Some((_, new)) = rename.iter().find(|(old, _)| self.same(old, &entry.name)) {
-                *entry = Entry::new(Bytes::copy_from_slice(new.as_bytes()), entry.value.clone());
+        for pair in pairs.iter_mut().filter(|pair| !self.is_fixed(&pair.name)) {
+            if let Some((_, new)) = rename.iter().find(|(old, _)| self.same(old, &pair.name)) {
+                *pair = Pair::new(Bytes::copy_from_slice(new.as_bytes()), pair.value.clone());
             }
             for edit in replace {
-                if !edit.name.matches(&entry.name) {
+                if !edit.name.matches(&pair.name) {
                     continue;
                 }
-                let new = edit.found.regex().replace_all(&entry.value, edit.with.as_bytes()).into_owned();
-                if new != entry.value {
-                    *entry = Entry::new(entry.name.clone(), new);
+                let new = edit.found.regex().replace_all(&pair.value, edit.with.as_bytes()).into_owned();
+                if new != pair.value {
+                    *pair = Pair::new(pair.name.clone(), new);
                 }
             }
         }
         for (name, template) in set {
             let value = template.fill(seen);
-            let first = entries.iter().position(|entry| self.same(name, &entry.name));
+            let first = pairs.iter().position(|pair| self.same(name, &pair.name));
             // As it was spelled, where it was there.
-            let spelled = first.map_or_else(|| Bytes::copy_from_slice(name.as_bytes()), |at| entries[at].name.clone());
-            entries.retain(|entry| !self.same(name, &entry.name));
-            let at = first.unwrap_or(entries.len());
-            entries.insert(at, Entry::new(spelled, value));
+            let spelled = first.map_or_else(|| Bytes::copy_from_slice(name.as_bytes()), |at| pairs[at].name.clone());
+            pairs.retain(|pair| !self.same(name, &pair.name));
+            let at = first.unwrap_or(pairs.len());
+            pairs.insert(at, Pair::new(spelled, value));
         }
         for (name, template) in append {
-            entries.push(Entry::new(Bytes::copy_from_slice(name.as_bytes()), template.fill(seen)));
+            pairs.push(Pair::new(Bytes::copy_from_slice(name.as_bytes()), template.fill(seen)));
         }
-        entries
+        pairs
     }
 
     fn same(&self, name: &str, other: &[u8]) -> bool {

@@ -1,0 +1,98 @@
+//! What became of one exchange at one sink.
+
+use std::sync::Arc;
+
+use super::{Answer, Response, Shared};
+use crate::budget::Share;
+use crate::outcome::{DropReason, FailReason, Outcome, SkipReason};
+
+/// One sink's account of one exchange: settled exactly once, at the latest when it is dropped. This is what makes
+/// offered = delivered + dropped + failed hold whatever happens to a task.
+#[derive(Debug)]
+pub struct Account {
+    shared: Arc<Shared>,
+    sink: usize,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Offered,
+    Settled,
+}
+
+impl Account {
+    pub(crate) fn new(shared: Arc<Shared>, sink: usize) -> Account {
+        Account { shared, sink, state: State::Open }
+    }
+
+    pub(crate) fn sink(&self) -> usize {
+        self.sink
+    }
+
+    /// What is kept of the target's answer counts to this; none where nobody reads it.
+    pub(crate) fn answer_share(&self) -> Option<&Arc<Share>> {
+        self.shared.sinks[self.sink].answer_share.as_ref()
+    }
+
+    /// The sink was meant to have it.
+    pub(crate) fn offer(&mut self) {
+        if self.state == State::Open {
+            self.state = State::Offered;
+            self.shared.sinks[self.sink].metrics.offered.inc();
+        }
+    }
+
+    /// The sink was not meant to have it.
+    pub(crate) fn skipped(mut self, reason: SkipReason) {
+        debug_assert_eq!(self.state, State::Open);
+        self.state = State::Settled;
+        self.shared.sinks[self.sink].metrics.skipped.inc(reason as usize);
+        self.shared.answers.settle(self.sink, || Answer { outcome: Outcome::Skipped(reason), response: None });
+    }
+
+    /// It arrived; with what was answered.
+    pub fn delivered(self, response: Option<Response>) {
+        self.settle(Outcome::Delivered, response);
+    }
+
+    /// It was given up.
+    pub fn dropped(self, reason: DropReason) {
+        self.settle(Outcome::Dropped(reason), None);
+    }
+
+    /// It did not arrive.
+    pub fn failed(self, reason: FailReason) {
+        self.settle(Outcome::Failed(reason), None);
+    }
+
+    fn settle(mut self, outcome: Outcome, response: Option<Response>) {
+        self.close(outcome, response);
+    }
+
+    fn close(&mut self, outcome: Outcome, response: Option<Response>) {
+        self.offer();
+        if self.state == State::Settled {
+            return;
+        }
+        self.state = State::Settled;
+        let metrics = &self.shared.sinks[self.sink].metrics;
+        match outcome {
+            Outcome::Delivered => metrics.delivered.inc(),
+            Outcome::Dropped(reason) => metrics.dropped.inc(reason as usize),
+            Outcome::Failed(reason) => metrics.failed.inc(reason as usize),
+            Outcome::Skipped(reason) => metrics.skipped.inc(reason as usize),
+        }
+        self.shared.answers.settle(self.sink, || Answer { outcome, response });
+    }
+}
+
+impl Drop for Account {
+    /// A task that ended without a word was ended by the program's end.
+    fn drop(&mut self) {
+        if self.state != State::Settled {
+            self.close(Outcome::Dropped(DropReason::Shutdown), None);
+        }
+    }
+}
