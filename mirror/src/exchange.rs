@@ -292,6 +292,11 @@ impl Exchange {
         self.request_body.take()
     }
 
+    /// Puts the reader of the request's body back, rewound.
+    pub(crate) fn put_request_body(&mut self, body: BodyReader) {
+        self.request_body = Some(body);
+    }
+
     /// Takes the reader of the response's body; none for a sink that did not ask for responses.
     pub fn take_response_body(&mut self) -> Option<BodyReader> {
         self.response_body.take()
