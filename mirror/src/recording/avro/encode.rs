@@ -239,9 +239,27 @@ fn put_address(buffer: &mut Vec<u8>, address: Option<SocketAddr>) {
         // No address takes more than 63 characters, so its length is one byte, put in afterwards.
         let length = buffer.len();
         buffer.push(0);
-        write!(buffer, "{address}").expect("a Vec takes every write");
+        match address {
+            // Nearly all are, twice in each record: the standard library's formatting would be a tenth of what recording costs.
+            SocketAddr::V4(address) => {
+                for (octet, end) in address.ip().octets().into_iter().zip(*b"...:") {
+                    put_decimal(buffer, octet.into());
+                    buffer.push(end);
+                }
+                put_decimal(buffer, address.port());
+            }
+            SocketAddr::V6(address) => write!(buffer, "{address}").expect("a Vec takes every write"),
+        }
         buffer[length] = ((buffer.len() - length - 1) as u8) << 1;
     });
+}
+
+#[inline]
+fn put_decimal(buffer: &mut Vec<u8>, number: u16) {
+    for power in [10_000, 1_000, 100, 10].into_iter().filter(|power| number >= *power) {
+        buffer.push(b'0' + (number / power % 10) as u8);
+    }
+    buffer.push(b'0' + (number % 10) as u8);
 }
 
 fn micros_since_epoch(time: SystemTime) -> i64 {
@@ -299,6 +317,16 @@ mod tests {
         let at = Duration::from_nanos(1_500);
         assert_eq!(micros_since_epoch(UNIX_EPOCH + at), 1);
         assert_eq!(micros_since_epoch(UNIX_EPOCH - at), -2);
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_does() {
+        for address in ["0.0.0.0:0", "127.0.0.1:80", "10.9.99.100:9999", "255.254.10.1:10000", "1.2.3.4:65535", "[::1]:8080"] {
+            let mut buffer = Vec::new();
+            put_address(&mut buffer, Some(address.parse().unwrap()));
+            assert_eq!(String::from_utf8_lossy(&buffer[2..]), address);
+            assert_eq!(usize::from(buffer[1]), address.len() * 2);
+        }
     }
 
     #[test]
