@@ -7,7 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -45,7 +45,12 @@ pub struct Reasons(Box<[IntCounter]>);
 impl Reasons {
     /// One more for the reason of this number.
     pub fn inc(&self, reason: usize) {
-        self.0[reason].inc();
+        self.inc_by(reason, 1);
+    }
+
+    /// So many more.
+    pub fn inc_by(&self, reason: usize, count: u64) {
+        self.0[reason].inc_by(count);
     }
 
     /// The reasons that have happened, by number.
@@ -253,6 +258,16 @@ pub use prometheus::IntCounter as Counter;
 pub type Reading = Box<dyn Fn() -> u64 + Send>;
 
 impl SinkMetrics {
+    /// Counts what became of so many copies.
+    pub(crate) fn settle(&self, outcome: Outcome, count: u64) {
+        match outcome {
+            Outcome::Delivered => self.delivered.inc_by(count),
+            Outcome::Dropped(reason) => self.dropped.inc_by(reason as usize, count),
+            Outcome::Failed(reason) => self.failed.inc_by(reason as usize, count),
+            Outcome::Skipped(reason) => self.skipped.inc_by(reason as usize, count),
+        }
+    }
+
     /// Offered and not yet settled.
     pub fn in_flight(&self) -> u64 {
         let settled = self.delivered.get() + self.dropped.total() + self.failed.total();
