@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Response, Shared};
+use crate::budget::Share;
 use crate::outcome::{DropReason, FailReason, Outcome, SkipReason};
 use crate::sink::SinkSlot;
 
@@ -29,6 +30,11 @@ impl Account {
 
     pub(crate) fn sink(&self) -> usize {
         self.sink
+    }
+
+    /// What is kept of the target's answer counts to this; none where nobody reads it.
+    pub(crate) fn answer_share(&self) -> Option<&Arc<Share>> {
+        self.shared.sinks[self.sink].answer_share.as_ref()
     }
 
     /// The sink was meant to have it.
