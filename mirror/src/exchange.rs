@@ -11,7 +11,7 @@ use crate::body::BodyReader;
 use crate::budget::Charge;
 use crate::collected::Collected;
 use crate::condition::{Facts, ResponseFacts};
-use crate::http1::{HeadError, RequestHead, ResponseHead};
+use crate::http1::{HeadError, RequestHead, ResponseHead, ResponseParts};
 use crate::outcome::Abort;
 use crate::relay::Relayed;
 use crate::sink::SinkSlot;
@@ -21,6 +21,7 @@ mod account;
 mod answer;
 
 pub use account::Account;
+pub(crate) use account::Accounts;
 pub(crate) use answer::Answers;
 pub use answer::{Answer, Response};
 
@@ -328,6 +329,17 @@ impl Exchange {
             head
         });
         Some((*at, head))
+    }
+
+    /// Its head as it stands in the source's bytes, for one who only looks at it. None where it has another ([`response`](Self::response)):
+    /// it is changed or odd, or there is none.
+    pub(crate) fn look_at_response<T>(&self, at: impl FnOnce(Option<(Duration, ResponseParts<'_>)>) -> T) -> T {
+        match self.shared.response.get() {
+            Some((seen, wire)) if self.changes.is_empty() && self.relayed.is_none() => {
+                ResponseParts::look(wire, |parts| at(parts.ok().flatten().map(|(parts, _)| (*seen, parts))))
+            }
+            _ => at(None),
+        }
     }
 
     /// When the request's last byte was seen, since the start.
