@@ -116,9 +116,12 @@ impl Exchange {
         })
     }
 
-    /// One with this head alone, for tests of what looks at exchanges.
-    #[cfg(test)]
-    pub(crate) fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
+    /// One with this head alone, for tests and benches of what looks at exchanges.
+    ///
+    /// # Panics
+    /// When it is no head.
+    #[doc(hidden)]
+    pub fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
         let charge = crate::budget::Budget::new(1 << 20).charge(1).expect("room for one byte");
         Exchange::new(Arc::new(Shared {
             id: ExchangeId(7),

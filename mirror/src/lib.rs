@@ -44,7 +44,8 @@ mod generation;
 pub mod http1;
 mod looks;
 pub mod outcome;
-mod pipeline;
+#[doc(hidden)]
+pub mod pipeline;
 pub mod pressure;
 pub mod queue;
 pub mod recording;
