@@ -39,8 +39,8 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    Edits, Expression, FilterConfig, FractionConfig, Name, PathEdit, RateConfig, Replace, RewriteConfig, SplitConfig,
-    StageConfig, Token,
+    Edits, Encoding, Expression, FilterConfig, FractionConfig, HashConfig, JsonRule, Name, PathEdit, Preset, RateConfig,
+    RedactConfig, Replace, Replacement, RewriteConfig, SecretPattern, SplitConfig, StageConfig, Token,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

@@ -7,7 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Redacted, SkipReason, Withheld};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -27,6 +27,17 @@ pub struct Telemetry {
     skipped: IntCounterVec,
     client_duration: HistogramVec,
     server_duration: HistogramVec,
+    redacted: IntCounterVec,
+    withheld: IntCounterVec,
+}
+
+/// What redaction counts, all its stages together.
+#[derive(Debug, Clone)]
+pub struct RedactMetrics {
+    /// Values, by [`Redacted`].
+    pub redacted: Reasons,
+    /// Bodies, by [`Withheld`].
+    pub withheld: Reasons,
 }
 
 /// What is counted of one source.
@@ -46,6 +57,11 @@ impl Reasons {
     /// One more for the reason of this number.
     pub fn inc(&self, reason: usize) {
         self.0[reason].inc();
+    }
+
+    /// So many more for it.
+    pub fn inc_by(&self, reason: usize, n: u64) {
+        self.0[reason].inc_by(n);
     }
 
     /// The reasons that have happened, by number.
@@ -135,6 +151,16 @@ impl Telemetry {
                 "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
+            redacted: counter(
+                "mirror_redact_values_total",
+                "Values that redaction has masked, removed or hashed, by rule.",
+                &["rule"],
+            ),
+            withheld: counter(
+                "mirror_redact_withheld_total",
+                "Bodies that redaction has withheld because it could not look into them, by reason.",
+                &["reason"],
+            ),
             observers: Mutex::new(Vec::new()),
             registry,
         };
@@ -165,6 +191,15 @@ impl Telemetry {
             dropped: reasons(&self.dropped, sink, DropReason::ALL.iter().map(|r| r.label())),
             failed: reasons(&self.failed, sink, FailReason::ALL.iter().map(|r| r.label())),
             skipped: reasons(&self.skipped, sink, SkipReason::ALL.iter().map(|r| r.label())),
+        }
+    }
+
+    /// What redaction counts.
+    pub fn redaction(&self) -> RedactMetrics {
+        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[label]);
+        RedactMetrics {
+            redacted: Reasons(Redacted::ALL.iter().map(|rule| of(&self.redacted, rule.label())).collect()),
+            withheld: Reasons(Withheld::ALL.iter().map(|reason| of(&self.withheld, reason.label())).collect()),
         }
     }
 

@@ -154,6 +154,15 @@ impl<T> Several<T> {
     pub(crate) fn any(&self, test: impl FnMut(&T) -> bool) -> bool {
         self.0.iter().any(test)
     }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+
+    /// Whether it is a list without anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<T: Leaf> Several<T> {
