@@ -108,7 +108,8 @@ impl AsRef<[u8]> for Held {
 /// What one sink alone holds back, over all its exchanges.
 #[derive(Debug)]
 pub struct Share {
-    limit: usize,
+    // It changes with the number of sinks.
+    limit: AtomicUsize,
     // Signed: the writer adds and a reader subtracts without agreeing on an order, so that it may be below zero for a moment.
     held: AtomicIsize,
 }
@@ -116,13 +117,13 @@ pub struct Share {
 impl Share {
     /// A share of this many bytes.
     pub fn new(limit: usize) -> Arc<Share> {
-        Arc::new(Share { limit, held: AtomicIsize::new(0) })
+        Arc::new(Share { limit: limit.into(), held: AtomicIsize::new(0) })
     }
 
     /// Adds `n` and tells whether the share is within its bound still.
     pub(crate) fn add(&self, n: usize) -> bool {
         let n = n as isize;
-        self.held.fetch_add(n, Relaxed) + n <= self.limit as isize
+        self.held.fetch_add(n, Relaxed) + n <= self.limit() as isize
     }
 
     pub(crate) fn sub(&self, n: usize) {
@@ -136,7 +137,12 @@ impl Share {
 
     /// The bound.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Relaxed)
+    }
+
+    /// Another bound, as there are more sinks or fewer. What is held beyond a lower one stays until it is given back.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 }
 

@@ -21,7 +21,7 @@ pub use parse::ConditionError;
 pub use pattern::{Pattern, PatternError};
 pub use range::Range;
 
-pub(crate) use field::cookies;
+pub(crate) use field::{cookies, media_type};
 pub(crate) use parse::{network, range, text_pattern};
 
 /// A question about an exchange.

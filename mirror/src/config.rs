@@ -39,8 +39,9 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    Edits, Encoding, Expression, FilterConfig, FractionConfig, HashConfig, JsonRule, Name, PathEdit, Preset, RateConfig,
-    RedactConfig, Replace, Replacement, RewriteConfig, SecretPattern, SplitConfig, StageConfig, Token,
+    BodyBound, BodyEdits, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, HashConfig, JsonEdits,
+    JsonRule, Name, NewStatus, NewValue, PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement,
+    ResponseEdits, RewriteConfig, SecretPattern, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

@@ -7,4 +7,14 @@ mod coding;
 pub mod form;
 pub mod json;
 
+use crate::http1::Headers;
+
 pub use coding::{Codings, ContentError, MAX_CODINGS, UnknownCoding};
+
+/// What tells of a body's bytes: of another body it would tell wrongly, and of one that was redacted too much. (RFC 9530; RFC 3230; RFC 1864.)
+const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+
+/// Takes out what tells of the body's bytes, which are others now.
+pub fn remove_digests(headers: &mut Headers) {
+    DIGESTS.into_iter().for_each(|name| headers.remove(name));
+}

@@ -34,6 +34,7 @@ pub mod content;
 pub mod engine;
 pub mod exchange;
 mod fanout;
+mod generation;
 pub mod http1;
 mod looks;
 pub mod outcome;

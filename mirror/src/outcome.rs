@@ -96,6 +96,8 @@ reasons! {
         Middleware = "middleware",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
+        /// The sink is paused.
+        Paused = "paused",
     }
 }
 

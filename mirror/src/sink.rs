@@ -27,12 +27,15 @@ pub trait Sink: Send + 'static {
     fn run(self, stream: ExchangeStream, shutdown: Shutdown) -> impl Future<Output = ()> + Send;
 }
 
-/// What sources, bodies and accounts know of one sink.
+/// What sources, bodies and accounts know of one sink, as it is in one generation.
+#[derive(Clone)]
 pub struct SinkSlot {
     /// As in metrics, the summary and recordings.
     pub name: String,
     /// The fraction of the exchanges that it gets.
     pub fraction: Fraction,
+    /// It gets none at the moment.
+    pub paused: bool,
     /// How far it may be behind within one exchange, in bytes.
     pub lag: u64,
     /// What it alone may hold back.
@@ -42,18 +45,25 @@ pub struct SinkSlot {
     /// What it has finished with and waits for something else.
     pub(crate) backlog: Backlog,
     /// The stages before it.
-    pub(crate) pipeline: Pipeline,
+    pub(crate) pipeline: Arc<Pipeline>,
     /// Whether it reads responses.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
+    /// What is kept of its answers counts to this; none where nobody reads them.
+    pub(crate) answer_share: Option<Arc<Share>>,
     /// Its counters.
     pub metrics: SinkMetrics,
 }
 
 impl SinkSlot {
+    /// Whether what the targets answer is kept for it.
+    pub(crate) fn wants_answers(&self) -> bool {
+        self.reads_answers && !self.paused
+    }
+
     /// The bounds of its readers.
     pub(crate) fn bounds(&self) -> SlotBounds {
         SlotBounds { lag: self.lag, share: self.share.clone() }
@@ -82,49 +92,49 @@ impl Plan {
 /// The sinks that a configuration asks for.
 ///
 /// # Errors
-/// When the recording cannot be opened.
+/// When the recording cannot be opened, or a stage not be built.
 pub(crate) fn plan(
     config: &Config,
-    pipeline: &Pipeline,
     budget: &Arc<Budget>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
     let sinks = config.shadow.len() + usize::from(config.record.is_some());
     let share = || Share::new(budget.limit() / (sinks + 1));
-    let recorders = config.record.as_ref().map(|_| share());
     let mut plans = Vec::with_capacity(sinks);
     for shadow in &config.shadow {
         let slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(config.fraction),
+            paused: false,
             lag: shadow.lag.bytes(),
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Pipeline::of_sink(&shadow.pipeline),
+            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline, telemetry)?),
             reads_responses: false,
             reads_answers: false,
             answers: true,
+            answer_share: None,
             metrics: telemetry.sink(&shadow.label()),
         };
-        let for_stages = [pipeline, &slot.pipeline].iter().any(|pipeline| pipeline.needs_bodies().answers);
-        let keep_for = recorders.as_ref().or(for_stages.then_some(&slot.share));
-        let sink = Shadow::new(shadow, &config.marker, keep_for, budget, telemetry);
+        let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
         plans.push(Plan::new(slot, sink));
     }
-    if let (Some(record), Some(share)) = (&config.record, recorders) {
+    if let Some(record) = &config.record {
         let mut slot = SinkSlot {
             name: "record".into(),
             fraction: record.fraction.unwrap_or(config.fraction),
+            paused: false,
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
-            share,
+            share: share(),
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
-            pipeline: Pipeline::of_sink(&record.pipeline),
+            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, telemetry)?),
             reads_responses: true,
             reads_answers: true,
             answers: false,
+            answer_share: None,
             metrics: telemetry.sink("record"),
         };
         let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;

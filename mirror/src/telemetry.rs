@@ -1,6 +1,7 @@
 //! Every metric's name. OpenTelemetry's names where it has one, with Prometheus' units and suffixes.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -8,6 +9,11 @@ use prometheus::{
 };
 
 use crate::outcome::{Abort, DropReason, FailReason, Redacted, SkipReason, Withheld};
+
+mod observed;
+
+use observed::Family;
+pub use observed::{Observed, Several};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -17,6 +23,10 @@ pub struct Telemetry {
     registry: Registry,
     // What is kept elsewhere (queues, the budget) is looked at when it is asked for.
     observers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    /// Those of what comes and goes, by the gauge's name.
+    passing: Mutex<HashMap<String, Family>>,
+    /// What has a name and a label of its own, by both: what comes again counts on.
+    counters: Mutex<HashMap<(String, String), IntCounter>>,
     seen: IntCounterVec,
     outside_fraction: IntCounterVec,
     aborted: IntCounterVec,
@@ -161,7 +171,9 @@ impl Telemetry {
                 "Bodies that redaction has withheld because it could not look into them, by reason.",
                 &["reason"],
             ),
-            observers: Mutex::new(Vec::new()),
+            observers: Mutex::default(),
+            passing: Mutex::default(),
+            counters: Mutex::default(),
             registry,
         };
         Arc::new(telemetry)
@@ -219,12 +231,15 @@ impl Telemetry {
         Durations(["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| family.with_label_values(&[label, class])))
     }
 
-    /// A counter of its own name; the same name with other label values is the same family.
+    /// A counter of its own name; the same name with other label values is the same family, and with the same the same counter.
     pub fn counter(&self, name: &str, help: &str, label: (&str, &str)) -> IntCounter {
-        let opts = Opts::new(name, help).const_label(label.0, label.1);
-        let counter = IntCounter::with_opts(opts).expect("a valid metric name");
-        self.registry.register(Box::new(counter.clone())).expect("a metric registered once");
-        counter
+        let make = || {
+            let opts = Opts::new(name, help).const_label(label.0, label.1);
+            let counter = IntCounter::with_opts(opts).expect("a valid metric name");
+            self.registry.register(Box::new(counter.clone())).expect("a metric registered once");
+            counter
+        };
+        locked(&self.counters).entry((name.to_owned(), label.1.to_owned())).or_insert_with(make).clone()
     }
 
     /// Gauges of one family that are looked at when asked for: `(label value, reading)`.
@@ -237,12 +252,21 @@ impl Telemetry {
         }
     }
 
-    /// A gauge with a label that is looked at when it is asked for.
-    pub fn gauge_of(&self, name: &str, help: &str, label: (&str, &str), reading: Reading) {
-        let opts = Opts::new(name, help).const_label(label.0, label.1);
-        let gauge = IntGauge::with_opts(opts).expect("a valid metric name");
-        self.registry.register(Box::new(gauge.clone())).expect("a metric registered once");
-        self.observe(gauge, reading);
+    /// A gauge with a label that is looked at when it is asked for, until what is returned is dropped.
+    pub fn gauge_while(
+        &self,
+        name: &str,
+        help: &str,
+        label: (&str, &str),
+        several: Several,
+        reading: Reading,
+    ) -> Observed {
+        let make = || {
+            let family = IntGaugeVec::new(Opts::new(name, help), &[label.0]).expect("a valid metric name");
+            self.registry.register(Box::new(family.clone())).expect("a metric registered once");
+            Family::new(family, several)
+        };
+        locked(&self.passing).entry(name.to_owned()).or_insert_with(make).add(label.1, reading)
     }
 
     /// A gauge that is looked at when it is asked for.
@@ -267,18 +291,25 @@ impl Telemetry {
     }
 
     fn on_render(&self, look: impl Fn() + Send + 'static) {
-        self.observers.lock().unwrap_or_else(|e| e.into_inner()).push(Box::new(look));
+        locked(&self.observers).push(Box::new(look));
     }
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
-        self.observers.lock().unwrap_or_else(|e| e.into_inner()).iter().for_each(|observe| observe());
+        // Held until all is gathered: another look begins by forgetting what is told now.
+        let observers = locked(&self.observers);
+        observers.iter().for_each(|observe| observe());
+        locked(&self.passing).values_mut().for_each(Family::look);
         let mut text = Vec::new();
         if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(error = %e, "metrics cannot be rendered");
         }
         text
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// A counter for crates that do not know the metrics library.

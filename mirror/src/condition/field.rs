@@ -140,7 +140,7 @@ pub(crate) fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])>
 }
 
 /// The media type of a message (RFC 9110 §8.3), without parameters.
-fn media_type(headers: &Headers) -> Option<&[u8]> {
+pub(crate) fn media_type(headers: &Headers) -> Option<&[u8]> {
     let value: &Bytes = headers.get("content-type")?;
     let end = value.iter().position(|&b| b == b';').unwrap_or(value.len());
     Some(value[..end].trim_ascii())

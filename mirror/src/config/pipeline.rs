@@ -20,8 +20,11 @@ mod split;
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
 pub use rate::RateConfig;
-pub use redact::{Encoding, HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
-pub use rewrite::{Edits, Expression, Name, PathEdit, Replace, RewriteConfig, Token};
+pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
+pub use rewrite::{
+    BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
+    ResponseEdits, RewriteConfig, Token, Unreadable,
+};
 pub use split::SplitConfig;
 
 /// Declares the stages: the key in YAML, the variant, and the type of its settings, which have a short form.
@@ -68,7 +71,7 @@ stages! {
     "rate" Rate(RateConfig),
     /// What is hidden of it.
     "redact" Redact(Box<RedactConfig>),
-    /// What changes of the request.
+    /// What changes of the request and of the response.
     "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.
     "split" Split(SplitConfig),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Response, Shared};
+use crate::budget::Share;
 use crate::outcome::{DropReason, FailReason, Outcome, SkipReason};
 
 /// One sink's account of one exchange: settled exactly once, at the latest when it is dropped. This is what makes
@@ -28,6 +29,11 @@ impl Account {
 
     pub(crate) fn sink(&self) -> usize {
         self.sink
+    }
+
+    /// What is kept of the target's answer counts to this; none where nobody reads it.
+    pub(crate) fn answer_share(&self) -> Option<&Arc<Share>> {
+        self.shared.sinks[self.sink].answer_share.as_ref()
     }
 
     /// The sink was meant to have it.

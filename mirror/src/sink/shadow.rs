@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use crate::body::BodyReader;
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::config::{HostPolicy, MarkerConfig, ShadowConfig, Target};
 use crate::exchange::{Account, Exchange, Response};
 use crate::outcome::{DropReason, FailReason};
@@ -39,17 +39,18 @@ pub struct Shadow {
     rewind: u64,
     pool: Arc<Pool>,
     backoff: Backoff,
-    keep: Option<Keep>,
+    /// How much of an answer is kept, where somebody reads it.
+    answer_body: u64,
+    budget: Arc<Budget>,
     durations: Durations,
     retried: prometheus::IntCounter,
 }
 
 impl Shadow {
-    /// A target as configured. Its answers are kept, and count to that share, where `keep_for` names one.
+    /// A target as configured.
     pub fn new(
         config: &ShadowConfig,
         marker: &MarkerConfig,
-        keep_for: Option<&Arc<Share>>,
         budget: &Arc<Budget>,
         telemetry: &Arc<Telemetry>,
     ) -> Shadow {
@@ -63,11 +64,8 @@ impl Shadow {
             retries: config.retries,
             rewind: config.lag.bytes() / 2,
             backoff: Backoff::new(&config.backoff, &name, telemetry),
-            keep: keep_for.map(|share| Keep {
-                most: config.answer_body.bytes(),
-                budget: budget.clone(),
-                share: share.clone(),
-            }),
+            answer_body: config.answer_body.bytes(),
+            budget: budget.clone(),
             durations: telemetry.client_durations(&name),
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),
@@ -84,9 +82,14 @@ impl Shadow {
         };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
+        let keep = account.answer_share().map(|share| Keep {
+            most: self.answer_body,
+            budget: self.budget.clone(),
+            share: share.clone(),
+        });
         let mut retries = self.retries;
         loop {
-            match self.send(&request, &mut body).await {
+            match self.send(&request, &mut body, keep.as_ref()).await {
                 Ok(mut response) => {
                     self.backoff.succeeded();
                     if let Some(response) = &mut response {
@@ -115,14 +118,19 @@ impl Shadow {
         }
     }
 
-    async fn send(&self, request: &request::Request, body: &mut BodyReader) -> Result<Option<Response>, Fault> {
+    async fn send(
+        &self,
+        request: &request::Request,
+        body: &mut BodyReader,
+        keep: Option<&Keep>,
+    ) -> Result<Option<Response>, Fault> {
         // A reader that is cut off while it waits for a connection must not hold on to anything meanwhile.
         let mut connection = tokio::select! {
             biased;
             connection = self.pool.get() => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
-        let done = connection.exchange(request, body, self.keep.as_ref(), self.timeout).await?;
+        let done = connection.exchange(request, body, keep, self.timeout).await?;
         self.durations.observe(done.status, done.took);
         if done.reusable {
             self.pool.put(connection);

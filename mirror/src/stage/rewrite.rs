@@ -1,4 +1,4 @@
-//! Changes requests' heads on their way to what is behind.
+//! Changes requests, and responses, on their way to what is behind.
 
 use std::sync::Arc;
 
@@ -6,18 +6,21 @@ use bytes::Bytes;
 use regex::bytes::Regex;
 
 use crate::condition::{Condition, target_parts};
-use crate::config::{PathEdit, RewriteConfig};
+use crate::config::{BodyEdits, Edits, PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
-use crate::http1::{Header, Headers, RequestHead};
-use crate::stage::{Need, Stage, Verdict};
+use crate::http1::{Framing, Header, Headers, RequestHead, request_framing};
+use crate::stage::{Bodies, Need, NewBody, Stage, Verdict};
 use crate::template::Template;
 
+mod body;
 mod edit;
+mod response;
 #[cfg(test)]
 mod tests;
 
 use edit::Editor;
+use response::ResponseEditor;
 
 /// Headers that say where a message ends, or are of one hop: changed by hand they would make another message of it.
 pub(crate) const FRAMING: [&str; 10] = [
@@ -33,10 +36,11 @@ pub(crate) const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
-/// Rewrites the request's head as configured, in the order: method, path, query, host, headers, cookies.
+/// Rewrites the request as configured, in the order: method, path, query, host, headers, cookies, body; and the response when it comes.
 pub struct Rewrite {
     when: Option<Condition>,
     path: Option<NewPath>,
+    response: Option<Arc<ResponseEditor>>,
     config: RewriteConfig,
 }
 
@@ -54,7 +58,12 @@ impl Rewrite {
     /// As configured.
     pub fn new(config: &RewriteConfig) -> Rewrite {
         let when = config.when.as_ref().map(|when| when.condition());
-        Rewrite { when, path: config.path.as_ref().map(NewPath::new), config: config.clone() }
+        Rewrite {
+            when,
+            path: config.path.as_ref().map(NewPath::new),
+            response: ResponseEditor::new(&config.response).map(Arc::new),
+            config: config.clone(),
+        }
     }
 }
 
@@ -65,6 +74,13 @@ impl Stage for Rewrite {
             Some(false) => return Verdict::Continue,
             None => return Verdict::Wait(Need::Response),
         }
+        let body = match self.body_edits(exchange) {
+            None => None,
+            Some((edits, bound)) => match exchange.body(bound) {
+                Some(body) => Some((edits, body)),
+                None => return Verdict::Wait(Need::Body),
+            },
+        };
         let mut head = (*exchange.request).clone();
         let (config, seen) = (&self.config, &*exchange);
         if let Some(method) = &config.method {
@@ -79,21 +95,43 @@ impl Stage for Rewrite {
             head.headers.set("Host", host);
         }
         if !config.header.is_empty() {
-            head.headers = headers(config, seen, head.headers);
+            head.headers = headers(&config.header, seen, head.headers);
         }
         if !config.cookie.is_empty() {
             cookies(config, seen, &mut head);
         }
+        // Filled in from the request as it came to this stage, like all else.
+        let body = body.map(|(edits, body)| edits.edit(&mut head.headers, &body, seen));
         exchange.request = Arc::new(head);
+        match body {
+            Some(NewBody::Other(bytes)) => exchange.replace_body(bytes),
+            Some(NewBody::Withheld) => exchange.withhold_body(),
+            Some(NewBody::Same) | None => {}
+        }
+        if let Some(response) = &self.response {
+            exchange.change_responses(response.clone());
+        }
         Verdict::Continue
     }
 
     fn needs_response(&self) -> bool {
         self.when.as_ref().is_some_and(Condition::needs_response)
     }
+
+    fn needs_bodies(&self) -> Bodies {
+        let bound = |edits: &Option<Box<BodyEdits>>| edits.as_ref().map(|edits| edits.max_body.0.bytes());
+        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), answers: false }
+    }
 }
 
 impl Rewrite {
+    /// How the request's body is to change, and the most that is collected of it; none where it has no body or not one of that kind.
+    fn body_edits(&self, exchange: &Exchange) -> Option<(&BodyEdits, u64)> {
+        let edits = self.config.body.as_deref()?;
+        let has_body = !matches!(request_framing(&exchange.request), Ok(Framing::None));
+        Some((edits, edits.bound(&exchange.request.headers).filter(|_| has_body)?))
+    }
+
     /// The target, with another path and query. What stands before them stays.
     fn target(&self, seen: &Exchange) -> Bytes {
         let facts = seen.facts();
@@ -153,9 +191,9 @@ fn without_authority(head: &RequestHead) -> Bytes {
     }
 }
 
-fn headers(config: &RewriteConfig, seen: &Exchange, headers: Headers) -> Headers {
+fn headers(edits: &Edits, seen: &Exchange, headers: Headers) -> Headers {
     let pairs = headers.iter().map(|Header { name, value }| Pair::new(name.clone(), value.clone())).collect();
-    let edited = Editor { edits: &config.header, any_case: true, fixed: &FRAMING }.edit(pairs, seen);
+    let edited = Editor { edits, any_case: true, fixed: &FRAMING }.edit(pairs, seen);
     edited.into_iter().map(|pair| Header { name: pair.name, value: value(pair.value) }).collect()
 }
 

@@ -1,8 +1,11 @@
 //! Whether stages make sense.
 
 use super::Findings;
-use crate::config::{Config, Edits, PathEdit, RewriteConfig, ShadowConfig, SplitConfig, StageConfig};
-use crate::stage::FRAMING;
+use crate::config::{
+    BodyEdits, Config, Edits, Encoding, HashConfig, JsonEdits, PathEdit, RedactConfig, Replacement, RewriteConfig,
+    ShadowConfig, SplitConfig, StageConfig,
+};
+use crate::stage::{FRAMING, read_key};
 use crate::template::Template;
 
 /// The sum of a split's weights: its turns are laid out beforehand, and nobody shares out finer.
@@ -31,6 +34,7 @@ impl Config {
                             "no split here: it shares out over targets, in the `pipeline` of all",
                         );
                     }
+                    StageConfig::Redact(redact) => check_redact(&at("redact"), redact, findings),
                     StageConfig::Rewrite(rewrite) => check_rewrite(&at("rewrite"), rewrite, findings),
                     StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),
                     _ => {}
@@ -55,37 +59,87 @@ impl Config {
     }
 }
 
-fn check_rewrite(key: &str, rewrite: &RewriteConfig, findings: &mut Findings<'_>) {
-    let RewriteConfig { when: _, method, host, path, query, header, cookie } = rewrite;
-    if method.is_none() && host.is_none() && path.is_none() && [query, header, cookie].into_iter().all(Edits::is_empty)
+fn check_redact(key: &str, redact: &RedactConfig, findings: &mut Findings<'_>) {
+    if redact.is_empty() {
+        findings.missing(
+            key,
+            "something to redact: `preset`, `header`, `cookie`, `query`, `form`, `json` or `pattern`, or `credentials`",
+        );
+    }
+    for name in redact.header.iter().flat_map(|names| names.iter()).map(ToString::to_string) {
+        if FRAMING.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+            let expected = "another header: this one frames the message, or is of one hop, or says where it goes";
+            findings.add(&format!("{key}.header"), name, expected);
+        }
+    }
+    if let Replacement::Hash(HashConfig { key_file: Some(path) }) = &redact.replacement
+        && let Err(expected) = read_key(path)
     {
-        findings.missing(key, "something to rewrite: `method`, `host`, `path`, `query`, `header` or `cookie`");
+        findings.add(&format!("{key}.with.hash.key_file"), path.display(), expected.0);
+    }
+    findings.not_empty(&format!("{key}.max_body"), redact.max_body.0);
+}
+
+fn check_rewrite(key: &str, rewrite: &RewriteConfig, findings: &mut Findings<'_>) {
+    if (RewriteConfig { when: rewrite.when.clone(), ..RewriteConfig::default() }) == *rewrite {
+        findings.missing(
+            key,
+            "something to rewrite: `method`, `host`, `path`, `query`, `header`, `cookie`, `body` or `response`",
+        );
+    }
+    let RewriteConfig { path, header, cookie, body, response, .. } = rewrite;
+    let of_response = format!("{key}.response");
+    for (key, body) in [(key, body), (of_response.as_str(), &response.body)] {
+        if let Some(body) = body {
+            check_body(&format!("{key}.body"), body, findings);
+        }
     }
     if let Some(path) = path {
         check_path(&format!("{key}.path"), path, findings);
     }
-    for (part, edits) in [("header", header), ("cookie", cookie)] {
-        // Names that are looked for may be odd ones, as odd requests have them.
-        let (set, append) =
-            (edits.set.keys().map(|name| ("set", name)), edits.append.keys().map(|name| ("append", name)));
-        let renamed = edits.rename.values().map(|name| ("rename", name));
-        for (edit, name) in set.chain(append).chain(renamed) {
-            if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-                findings.add(&format!("{key}.{part}.{edit}"), name, "a name of letters, digits and !#$%&'*+-.^_`|~");
-            }
+    check_names(&format!("{key}.header"), header, findings);
+    check_names(&format!("{key}.cookie"), cookie, findings);
+    check_names(&format!("{of_response}.header"), &response.header, findings);
+    check_framing(&format!("{key}.header"), header, findings);
+    check_framing(&format!("{of_response}.header"), &response.header, findings);
+}
+
+/// The edits by their names, with the names that they put in, and those that they look for.
+fn names(edits: &Edits) -> impl Iterator<Item = (&'static str, &String, bool)> {
+    let (set, append) =
+        (edits.set.keys().map(|name| ("set", name, true)), edits.append.keys().map(|name| ("append", name, true)));
+    let renamed = edits.rename.iter().flat_map(|(old, new)| [("rename", old, false), ("rename", new, true)]);
+    set.chain(append).chain(renamed)
+}
+
+/// Names that are looked for may be odd ones, as odd messages have them.
+fn check_names(key: &str, edits: &Edits, findings: &mut Findings<'_>) {
+    for (edit, name, _) in names(edits).filter(|(_, _, new)| *new) {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            findings.add(&format!("{key}.{edit}"), name, "a name of letters, digits and !#$%&'*+-.^_`|~");
         }
     }
-    let (set, append) =
-        (header.set.keys().map(|name| ("set", name)), header.append.keys().map(|name| ("append", name)));
-    let renamed = header.rename.iter().flat_map(|(old, new)| [("rename", old), ("rename", new)]);
-    for (edit, name) in set.chain(append).chain(renamed) {
-        let key = format!("{key}.header.{edit}");
+}
+
+fn check_framing(key: &str, header: &Edits, findings: &mut Findings<'_>) {
+    for (edit, name, _) in names(header) {
+        let key = format!("{key}.{edit}");
         match FRAMING.iter().find(|fixed| name.eq_ignore_ascii_case(fixed)) {
             Some(&"host") => findings.add(&key, name, "another header; the host is set by `host` beside `header`"),
             Some(_) => findings.add(&key, name, "another header: this one frames the message, or is of one hop"),
             None => {}
         }
     }
+}
+
+/// A body is changed somehow.
+fn check_body(key: &str, body: &BodyEdits, findings: &mut Findings<'_>) {
+    let BodyEdits { content_type: _, json, form, replace, max_body, unreadable: _, encoding } = body;
+    let edits_json = json.as_ref().is_some_and(|json| *json != JsonEdits::default());
+    if !edits_json && form.is_empty() && replace.is_empty() && *encoding == Encoding::Keep {
+        findings.missing(key, "something to change: `json`, `form`, `replace` or `encoding: identity`");
+    }
+    findings.not_empty(&format!("{key}.max_body"), max_body.0);
 }
 
 fn check_path(key: &str, path: &PathEdit, findings: &mut Findings<'_>) {

@@ -3,18 +3,19 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Expression, Name};
+use super::{BodyBound, Encoding, Expression, Name};
+use crate::config::Expected;
 use crate::config::condition::Several;
 use crate::config::forms::{FromWord, WordOrMap, word_or_map_schema};
 use crate::config::text::one_word;
-use crate::config::{ByteSize, Expected};
 use crate::content::json::Pointer;
 
 /// Hides what is secret of requests, responses and targets' answers from all that is behind: recordings, targets, other stages. A body that it cannot
 /// look into (too long, cut off, of an unknown coding, unreadable) is withheld where rules concern bodies.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactConfig {
     /// Rules by a name.
@@ -44,9 +45,9 @@ pub struct RedactConfig {
     #[serde(rename = "with", deserialize_with = "replacement")]
     #[schemars(schema_with = "replacement_schema")]
     pub replacement: Replacement,
-    /// The longest body that is looked into, decoded or not. A longer one is withheld.
-    pub max_body: ByteSize,
-    /// How a body with a content coding (gzip, br, zstd, deflate) goes on.
+    /// The most bytes of a body that are looked into, before and after it is decoded. A longer one is withheld.
+    pub max_body: BodyBound,
+    /// How a body goes on that was encoded (gzip, br, zstd, deflate).
     pub encoding: Encoding,
 }
 
@@ -60,7 +61,7 @@ pub enum Preset {
 }
 
 /// What comes in a secret's place.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Replacement {
     /// `REDACTED`, whatever it was.
@@ -79,17 +80,6 @@ pub struct HashConfig {
     /// A file with the key, of at least 16 bytes. By default each process has a random one, so that its hashes are equal to nobody else's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
-}
-
-/// How a body with a content coding goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// With it: encoded again where something was redacted, and otherwise as it was.
-    #[default]
-    Keep,
-    /// Without.
-    Identity,
 }
 
 /// Which values of JSON are secret.
@@ -114,23 +104,6 @@ pub enum SecretPattern {
     Email,
     /// What an expression finds.
     Own(Expression),
-}
-
-impl Default for RedactConfig {
-    fn default() -> Self {
-        RedactConfig {
-            preset: None,
-            header: None,
-            cookie: None,
-            query: None,
-            form: None,
-            json: None,
-            pattern: None,
-            replacement: Replacement::default(),
-            max_body: ByteSize::mib(1),
-            encoding: Encoding::default(),
-        }
-    }
 }
 
 impl RedactConfig {
@@ -204,6 +177,22 @@ one_word!(SecretPattern, "SecretPattern", {
     "description": "What a secret looks like; with ~ in front a regular expression.",
     "anyOf": [{ "enum": ["card", "bearer", "jwt", "email"] }, { "type": "string", "pattern": "^~." }]
 });
+
+impl Serialize for Replacement {
+    /// A map with one key where it is no word: YAML would have a tag of it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Replacement::Mask => serializer.serialize_str("mask"),
+            Replacement::Remove => serializer.serialize_str("remove"),
+            Replacement::Hash(hash) if *hash == HashConfig::default() => serializer.serialize_str("hash"),
+            Replacement::Hash(hash) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("hash", hash)?;
+                map.end()
+            }
+        }
+    }
+}
 
 impl FromWord for RedactConfig {
     const FORMS: &'static str =

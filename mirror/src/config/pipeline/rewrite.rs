@@ -13,7 +13,11 @@ use crate::config::text::one_word;
 use crate::config::{ConditionConfig, Expected};
 use crate::template::Template;
 
-/// Changes the request's head. Values are templates, filled from the request as it comes to this stage: `{host}`, `{header.X-User}`.
+mod body;
+
+pub use body::{BodyBound, BodyEdits, Encoding, Found, JsonEdits, NewStatus, NewValue, ResponseEdits, Unreadable};
+
+/// Changes the request, and the response. Values are templates, filled from the request as it comes to this stage: `{host}`, `{header.X-User}`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewriteConfig {
@@ -38,6 +42,16 @@ pub struct RewriteConfig {
     /// Cookies.
     #[serde(skip_serializing_if = "Edits::is_empty")]
     pub cookie: Edits,
+    /// The body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Box<BodyEdits>>,
+    /// What changes of the response.
+    #[serde(skip_serializing_if = "is_default")]
+    pub response: ResponseEdits,
+}
+
+fn is_default<T: Default + PartialEq>(it: &T) -> bool {
+    *it == T::default()
 }
 
 /// A path is replaced whole (`with` alone), by its beginning (`prefix`), or where an expression is found in it (`match`).
@@ -192,7 +206,8 @@ one_word!(Template, "Template", {
 });
 
 impl FromWord for RewriteConfig {
-    const FORMS: &'static str = "a map of what to rewrite: `method`, `host`, `path`, `query`, `header` or `cookie`";
+    const FORMS: &'static str =
+        "a map of what to rewrite: `method`, `host`, `path`, `query`, `header`, `cookie`, `body` or `response`";
 
     fn from_word(_: &str) -> Result<Self, Expected> {
         Err(Self::FORMS.into())

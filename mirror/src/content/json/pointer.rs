@@ -11,19 +11,19 @@ use crate::config::Expected;
 pub const MAX_SEGMENTS: usize = 64;
 
 /// A place in a document: `/user/name`, `/items/0`; empty it is the whole document. `~0` stands for `~`, `~1` for `/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pointer {
     segments: Vec<String>,
 }
 
 impl Pointer {
-    /// Puts a value there. Objects that are missing on the way, or null, are made; `-` and the index behind the last append to an
+    /// Puts a value there. Objects that are missing on the way, or null, are made, and an array for `-`; `-` and the index behind the last append to an
     /// array. Tells whether it could be put: not where a text, a number or a boolean is in the way, or an array has no such index.
     pub fn set(&self, document: &mut Value, new: Value) -> bool {
         let mut at = document;
         for segment in &self.segments {
             if at.is_null() {
-                *at = Value::Object(Map::new());
+                *at = if segment == "-" { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
             }
             at = match at {
                 Value::Object(members) => members.entry(segment.as_str()).or_insert(Value::Null),

@@ -13,7 +13,7 @@ use super::connection::Connection;
 use crate::config::ShadowConfig;
 use crate::outcome::FailReason;
 use crate::resolve::Resolver;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Observed, Several, Telemetry};
 
 /// A target's connections and addresses.
 pub(super) struct Pool {
@@ -24,16 +24,18 @@ pub(super) struct Pool {
     next_address: AtomicUsize,
     open: Arc<AtomicU64>,
     opened: IntCounter,
+    _observed: Observed,
 }
 
 impl Pool {
     pub(super) fn new(config: &ShadowConfig, name: &str, telemetry: &Telemetry) -> Pool {
         let open = Arc::new(AtomicU64::new(0));
         let gauge = open.clone();
-        telemetry.gauge_of(
+        let observed = telemetry.gauge_while(
             "mirror_shadow_connections",
             "Connections open to a target.",
             ("sink", name),
+            Several::Sum,
             Box::new(move || gauge.load(Relaxed)),
         );
         Pool {
@@ -53,6 +55,7 @@ impl Pool {
                 "Connections opened to a target.",
                 ("sink", name),
             ),
+            _observed: observed,
         }
     }
 
