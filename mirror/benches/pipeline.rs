@@ -8,6 +8,7 @@ use divan::Bencher;
 use mirror::config::Config;
 use mirror::exchange::Exchange;
 use mirror::pipeline::Pipeline;
+use mirror::telemetry::Telemetry;
 
 /// As a browser sends it.
 const HEAD: &str = "GET /api/v1/orders/4711?page=2&sort=date HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 \
@@ -40,7 +41,7 @@ fn one(bencher: Bencher<'_, '_>, stage: &str) {
 fn through(bencher: Bencher<'_, '_>, stages: &[&str]) {
     let yaml = format!("{{listen: ':0', upstream: ':8080', pipeline: [{{{}}}]}}", stages.join("}, {"));
     let yaml = if stages.is_empty() { "{listen: ':0', upstream: ':8080'}".to_owned() } else { yaml };
-    let pipeline = Pipeline::of_sink(&Config::from_yaml(&yaml).expect("stages").pipeline);
+    let pipeline = Pipeline::of_sink(&Config::from_yaml(&yaml).expect("stages").pipeline, &Telemetry::new()).expect("stages");
     let client = "192.0.2.7:40123".parse().ok();
     bencher.bench_local(|| {
         let mut exchange = Exchange::of_head(HEAD, client);

@@ -34,6 +34,9 @@ pub enum EngineError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] FileError),
+    /// There is no key for hashes.
+    #[error("redact: {0}")]
+    Redact(#[source] std::io::Error),
     /// No thread, or no randomness, is to be had from the system.
     #[error("the engine cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -54,7 +57,7 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened or the system gives no thread.
+    /// When a recording cannot be opened, a key not read, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
@@ -87,7 +90,7 @@ impl Engine {
         observe(telemetry, &budget, &sinks, &queues);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let pipeline = Arc::new(Pipeline::new(config));
+        let pipeline = Arc::new(Pipeline::new(config, telemetry)?);
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);

@@ -1,9 +1,11 @@
 //! Stages in order.
 
 use crate::config::{Config, ShadowConfig, StageConfig};
+use crate::engine::EngineError;
 use crate::exchange::Exchange;
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
+use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
@@ -27,17 +29,24 @@ pub enum Progress {
 
 impl Pipeline {
     /// The stages that are for all sinks.
-    pub fn new(config: &Config) -> Pipeline {
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn new(config: &Config, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let build = |stage| stage::build(stage, &sinks);
-        let marker = Marker::new(&config.marker).map(|stage| Box::new(stage) as Box<dyn Stage>);
-        Pipeline::of(marker.into_iter().chain(config.pipeline.iter().map(build)).collect())
+        let build = |stage| stage::build(stage, &sinks, telemetry);
+        let marker = Marker::new(&config.marker).map(|stage| Ok(Box::new(stage) as Box<dyn Stage>));
+        Ok(Pipeline::of(marker.into_iter().chain(config.pipeline.iter().map(build)).collect::<Result<_, _>>()?))
     }
 
     /// The stages that are for one.
-    pub fn of_sink(stages: &[StageConfig]) -> Pipeline {
-        Pipeline::of(stages.iter().map(|stage| stage::build(stage, &[])).collect())
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn of_sink(stages: &[StageConfig], telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
+        let stages = stages.iter().map(|stage| stage::build(stage, &[], telemetry));
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
     fn of(stages: Vec<Box<dyn Stage>>) -> Pipeline {
@@ -59,6 +68,11 @@ impl Pipeline {
     /// Which bodies the stages may have to see as a whole.
     pub fn needs_bodies(&self) -> Bodies {
         self.needs_bodies
+    }
+
+    /// Hides what a stage keeps secret of a path that is to be logged.
+    pub(crate) fn redact_path(&self, path: &mut String) {
+        self.stages.iter().for_each(|stage| stage.redact_path(path));
     }
 
     /// Runs the stages from the one at `from` on, until one does not let the exchange pass. `said` is that one's verdict where it is there already.

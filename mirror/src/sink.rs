@@ -92,7 +92,7 @@ impl Plan {
 /// The sinks that a configuration asks for.
 ///
 /// # Errors
-/// When the recording cannot be opened.
+/// When the recording cannot be opened, or a stage not be built.
 pub(crate) fn plan(
     config: &Config,
     budget: &Arc<Budget>,
@@ -110,7 +110,7 @@ pub(crate) fn plan(
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline)),
+            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline, telemetry)?),
             reads_responses: false,
             reads_answers: false,
             answers: true,
@@ -130,7 +130,7 @@ pub(crate) fn plan(
             share: share(),
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline)),
+            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, telemetry)?),
             reads_responses: true,
             reads_answers: true,
             answers: false,

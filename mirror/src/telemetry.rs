@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
 
 mod observed;
 
@@ -37,6 +37,17 @@ pub struct Telemetry {
     skipped: IntCounterVec,
     client_duration: HistogramVec,
     server_duration: HistogramVec,
+    redacted: IntCounterVec,
+    withheld: IntCounterVec,
+}
+
+/// What redaction counts, all its stages together.
+#[derive(Debug, Clone)]
+pub struct RedactMetrics {
+    /// Values, by [`Redacted`].
+    pub redacted: Reasons,
+    /// Bodies, by [`Withheld`].
+    pub withheld: Reasons,
 }
 
 /// What is counted of one source.
@@ -150,6 +161,16 @@ impl Telemetry {
                 "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
+            redacted: counter(
+                "mirror_redact_values_total",
+                "Values that redaction has masked, removed or hashed, by rule.",
+                &["rule"],
+            ),
+            withheld: counter(
+                "mirror_redact_withheld_total",
+                "Bodies that redaction has withheld because it could not look into them, by reason.",
+                &["reason"],
+            ),
             observers: Mutex::default(),
             passing: Mutex::default(),
             counters: Mutex::default(),
@@ -182,6 +203,15 @@ impl Telemetry {
             dropped: reasons(&self.dropped, sink, DropReason::ALL.iter().map(|r| r.label())),
             failed: reasons(&self.failed, sink, FailReason::ALL.iter().map(|r| r.label())),
             skipped: reasons(&self.skipped, sink, SkipReason::ALL.iter().map(|r| r.label())),
+        }
+    }
+
+    /// What redaction counts.
+    pub fn redaction(&self) -> RedactMetrics {
+        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[label]);
+        RedactMetrics {
+            redacted: Reasons(Redacted::ALL.iter().map(|rule| of(&self.redacted, rule.label())).collect()),
+            withheld: Reasons(Withheld::ALL.iter().map(|reason| of(&self.withheld, reason.label())).collect()),
         }
     }
 

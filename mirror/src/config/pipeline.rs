@@ -13,12 +13,14 @@ use super::forms::{WordOrMap, word_or_map_schema};
 mod filter;
 mod fraction;
 mod rate;
+mod redact;
 mod rewrite;
 mod split;
 
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
 pub use rate::RateConfig;
+pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
 pub use rewrite::{
     BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
     ResponseEdits, RewriteConfig, Token, Unreadable,
@@ -67,6 +69,8 @@ stages! {
     "fraction" Fraction(FractionConfig),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
+    /// What is hidden of it.
+    "redact" Redact(Box<RedactConfig>),
     /// What changes of the request and of the response.
     "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.
