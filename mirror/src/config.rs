@@ -39,13 +39,14 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, JsonEdits,
-    MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, RateConfig, Replace, ResponseEdits,
-    RestartConfig, RewriteConfig, SplitConfig, StageConfig, Token, Unreadable,
+    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, HashConfig,
+    JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, Preset, RateConfig,
+    RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig, SecretPattern, SplitConfig,
+    StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;
-pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
+pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::fanout::Fanout;
+use crate::fanout;
+use crate::generation::Generation;
 use crate::middleware::{LONGEST_END, Programs, StartError};
 use crate::pipeline::Pipeline;
 use crate::queue::queue;
@@ -36,6 +38,9 @@ pub enum EngineError {
     /// A middleware's program cannot be started.
     #[error(transparent)]
     Middleware(#[from] StartError),
+    /// There is no key for hashes.
+    #[error("redact: {0}")]
+    Redact(#[source] std::io::Error),
     /// No thread, or no randomness, is to be had from the system.
     #[error("the engine cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -57,7 +62,7 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened, a program not be started, or the system gives no thread.
+    /// When a recording cannot be opened, a key not read, a program not started, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
@@ -80,11 +85,10 @@ impl Engine {
             .build()?;
         let _entered = runtime.enter();
 
+        let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
         let programs = Programs::new(telemetry);
         let selection = programs.select();
-        let pipeline = Arc::new(Pipeline::new(config, &selection)?);
-        let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in sink::plan(config, &pipeline, &selection, &budget, telemetry)? {
+        for plan in sink::plan(config, &selection, &budget, telemetry)? {
             let (sender, stream) = queue(plan.slot.queue);
             running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
             queues.push(sender);
@@ -94,26 +98,25 @@ impl Engine {
         observe(telemetry, &budget, &sinks, &queues);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let lengths = queues.iter().map(crate::queue::Queue::length).collect();
-        let tap = Tap::new(arrivals, budget.clone(), sinks.clone(), lengths, pipeline.clone(), metrics)
-            .map_err(std::io::Error::other)?;
+        let pipeline = Arc::new(Pipeline::new(config, &selection, telemetry)?);
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
         telemetry.gauge("mirror_pipeline_held", "Exchanges that wait for what a stage needs of them.", held_now);
-        let fanout = Fanout { pipeline, sinks: sinks.clone(), queues, budget: budget.clone(), held };
+        let generation = Generation::new(pipeline, sinks.to_vec(), queues, budget.clone(), held);
+        let generation = Arc::new(ArcSwap::from_pointee(generation));
+        let tap = Tap::new(arrivals, budget.clone(), generation.clone(), metrics).map_err(std::io::Error::other)?;
 
         drop(selection);
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
             yield_to_others();
             runtime.block_on(async move {
-                let fanout = tokio::spawn(fanout.run(arriving, draining));
-                // A sink ends when its queue has, and the queues end with the fan-out.
-                for ending in std::iter::once(fanout).chain(running) {
-                    if let Err(error) = ending.await {
-                        tracing::error!(%error, "a part of the engine ended badly");
-                    }
+                ended(tokio::spawn(fanout::run(arriving, draining)).await);
+                // A sink ends when its queue has. Taps may be there longer than the engine, and they have the generation.
+                generation.rcu(|last| last.closed());
+                for sink in running {
+                    ended(sink.await);
                 }
                 let _ = settled.send(());
                 // No message is on its way to them any more.
@@ -163,6 +166,12 @@ impl Engine {
         // Then middlewares end.
         let _ = self.finished.recv_timeout(LONGEST_END + SETTLE);
         in_time
+    }
+}
+
+fn ended(how: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = how {
+        tracing::error!(%error, "a part of the engine ended badly");
     }
 }
 

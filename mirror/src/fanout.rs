@@ -5,21 +5,20 @@
 //! the place of the source's at the sinks: a request's as a whole, a response's through a [relay].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::body::{BodyEnd, BodyReader, BodyWriter};
-use crate::budget::Budget;
 use crate::collected::Collected;
 use crate::exchange::{Account, Exchange};
+use crate::generation::Generation;
 use crate::looks::Looks;
 use crate::outcome::{DropReason, SkipReason};
-use crate::pipeline::{Pipeline, Progress};
-use crate::queue::{Offer, Queue};
+use crate::pipeline::Progress;
+use crate::queue::Offer;
 use crate::relay;
-use crate::sink::SinkSlot;
 use crate::source::{Arrival, Copy};
 use crate::stage::{Need, Verdict};
 
@@ -28,50 +27,39 @@ use crate::stage::{Need, Verdict};
 /// by default is sixteen times as long, and a sink may take twice as many in a turn.
 const BATCH: usize = 64;
 
-/// Takes arrivals through the stages for all, then those of each sink, and offers them to the queues.
-pub(crate) struct Fanout {
-    pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) sinks: Arc<[SinkSlot]>,
-    /// In the order of the sinks.
-    pub(crate) queues: Vec<Queue>,
-    pub(crate) budget: Arc<Budget>,
-    /// Exchanges that are held back now.
-    pub(crate) held: Arc<AtomicUsize>,
+/// Takes each arrival through the stages and to the queues of its generation. Runs until every tap is gone or the channel is closed, and all
+/// arrivals have been taken. What is held back then still arrives.
+pub(crate) async fn run(mut arrivals: UnboundedReceiver<Arrival>, mut drain: watch::Receiver<bool>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let taken = tokio::select! {
+            biased;
+            taken = arrivals.recv_many(&mut batch, BATCH) => taken,
+            _ = drain.wait_for(|draining| *draining), if !arrivals.is_closed() => {
+                arrivals.close();
+                continue;
+            }
+        };
+        if taken == 0 {
+            return;
+        }
+        batch.drain(..).for_each(take);
+        tokio::task::yield_now().await;
+    }
 }
 
-impl Fanout {
-    /// Runs until every tap is gone or the channel is closed, and all arrivals have been taken. What is held back then still arrives.
-    pub(crate) async fn run(self, mut arrivals: UnboundedReceiver<Arrival>, mut drain: watch::Receiver<bool>) {
-        let fanout = Arc::new(self);
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let taken = tokio::select! {
-                biased;
-                taken = arrivals.recv_many(&mut batch, BATCH) => taken,
-                _ = drain.wait_for(|draining| *draining), if !arrivals.is_closed() => {
-                    arrivals.close();
-                    continue;
-                }
-            };
-            if taken == 0 {
-                return;
-            }
-            batch.drain(..).for_each(|arrival| fanout.take(arrival));
-            tokio::task::yield_now().await;
+fn take(arrival: Arrival) {
+    let Arrival { generation, shared, copies, looks, response, _counted } = arrival;
+    match Exchange::new(shared) {
+        Ok(exchange) => generation.spread(exchange, ForAll { copies, looks, response }, From::start()),
+        Err(error) => {
+            tracing::debug!(%error, "an exchange with an unreadable head is not mirrored");
+            copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
         }
     }
+}
 
-    fn take(self: &Arc<Self>, arrival: Arrival) {
-        let Arrival { shared, copies, looks, response, _counted } = arrival;
-        match Exchange::new(shared) {
-            Ok(exchange) => self.spread(exchange, ForAll { copies, looks, response }, From::start()),
-            Err(error) => {
-                tracing::debug!(%error, "an exchange with an unreadable head is not mirrored");
-                copies.into_iter().for_each(|copy| copy.account.dropped(DropReason::Malformed));
-            }
-        }
-    }
-
+impl Generation {
     /// Through the stages for all to each sink's.
     fn spread(self: &Arc<Self>, mut exchange: Exchange, mut all: ForAll, from: From) {
         match self.pipeline.apply(&mut exchange, from.stage, from.verdict) {
@@ -89,8 +77,8 @@ impl Fanout {
             Progress::Dropped(reason) => all.copies.into_iter().for_each(|copy| copy.account.dropped(reason)),
             Progress::Waits(at, need) => {
                 let looks = std::mem::take(&mut all.looks);
-                self.hold(exchange, looks, need, move |fanout, exchange, looks, verdict| {
-                    fanout.spread(exchange, ForAll { looks, ..all }, From { stage: at, verdict });
+                self.hold(exchange, looks, need, move |generation, exchange, looks, verdict| {
+                    generation.spread(exchange, ForAll { looks, ..all }, From { stage: at, verdict });
                 });
             }
         }
@@ -107,9 +95,11 @@ impl Fanout {
             }
             Progress::Skipped(reason) => account.skipped(reason),
             Progress::Dropped(reason) => account.dropped(reason),
-            Progress::Waits(at, need) => self.hold(exchange, looks, need, move |fanout, exchange, looks, verdict| {
-                fanout.pass(exchange, account, looks, From { stage: at, verdict });
-            }),
+            Progress::Waits(at, need) => {
+                self.hold(exchange, looks, need, move |generation, exchange, looks, verdict| {
+                    generation.pass(exchange, account, looks, From { stage: at, verdict });
+                })
+            }
         }
     }
 
@@ -133,7 +123,7 @@ impl Fanout {
             exchange.request_body = self.write(body, std::iter::once(sink)).pop();
         }
         if self.sinks[sink].pipeline.needs_bodies().response.is_some()
-            && let Some(source) = exchange.take_response_body()
+            && let Some(source) = exchange.response_body.take()
         {
             let (writer, mut readers) = BodyWriter::new(std::iter::once(self.sinks[sink].unhurried()), &self.budget);
             let from = exchange.changes().len() - exchange.own_changes().len();
@@ -162,14 +152,14 @@ impl Fanout {
         mut exchange: Exchange,
         mut looks: Looks,
         need: Need,
-        go_on: impl FnOnce(&Arc<Fanout>, Exchange, Looks, Option<Verdict>) + Send + 'static,
+        go_on: impl FnOnce(&Arc<Generation>, Exchange, Looks, Option<Verdict>) + Send + 'static,
     ) {
-        let fanout = self.clone();
-        fanout.held.fetch_add(1, Relaxed);
+        let generation = self.clone();
+        generation.held.fetch_add(1, Relaxed);
         tokio::spawn(async move {
             let verdict = looks.wait(&mut exchange, need).await;
-            fanout.held.fetch_sub(1, Relaxed);
-            go_on(&fanout, exchange, looks, verdict);
+            generation.held.fetch_sub(1, Relaxed);
+            go_on(&generation, exchange, looks, verdict);
         });
     }
 }

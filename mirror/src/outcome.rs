@@ -96,6 +96,8 @@ reasons! {
         Middleware = "middleware",
         /// It bears the marker: it is a copy itself.
         Marked = "marked",
+        /// The sink is paused.
+        Paused = "paused",
     }
 }
 
@@ -150,6 +152,56 @@ reasons! {
         Framing = "framing",
         /// We ended first.
         Shutdown = "shutdown",
+    }
+}
+
+reasons! {
+    /// By which rule a value was redacted.
+    Redacted {
+        /// A header's or trailer's name.
+        Header = "header",
+        /// A cookie's name.
+        Cookie = "cookie",
+        /// A parameter's name.
+        Query = "query",
+        /// The user and password of a URL.
+        Userinfo = "userinfo",
+        /// A form field's name.
+        Form = "form",
+        /// A JSON pointer or key.
+        Json = "json",
+        /// The pattern of card numbers.
+        Card = "card",
+        /// The pattern of bearer tokens.
+        Bearer = "bearer",
+        /// The pattern of JSON Web Tokens.
+        Jwt = "jwt",
+        /// The pattern of e-mail addresses.
+        Email = "email",
+        /// An expression of the settings.
+        Pattern = "pattern",
+    }
+}
+
+reasons! {
+    /// Why a body was withheld, as a stage that has to see into it cannot.
+    Withheld {
+        /// It is longer than `max_body`, or decodes to more.
+        TooLong = "too_long",
+        /// Not all of it was seen.
+        Cut = "cut",
+        /// It is a part of a longer one (RFC 9110 §14), which may begin or end within a secret.
+        Partial = "partial",
+        /// It is compressed in a way that is not known, or not as its head says.
+        Coding = "coding",
+        /// Its characters are not spelled as in ASCII.
+        Charset = "charset",
+        /// It is JSON that cannot be read, or has JSON within.
+        Json = "json",
+        /// It has parts (multipart).
+        Multipart = "multipart",
+        /// The byte budget has no room for the work.
+        Memory = "memory",
     }
 }
 

@@ -1,21 +1,23 @@
 //! Stages in order.
 
 use crate::config::{Config, ShadowConfig, StageConfig};
+use crate::engine::EngineError;
 use crate::exchange::Exchange;
-use crate::middleware::{Place, Selection, StartError};
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
+use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
-pub(crate) struct Pipeline {
+pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,
     needs_bodies: Bodies,
 }
 
 /// How far an exchange came.
-pub(crate) enum Progress {
+pub enum Progress {
     /// Past all stages.
     Through,
     /// No further.
@@ -30,27 +32,30 @@ impl Pipeline {
     /// The stages that are for all sinks.
     ///
     /// # Errors
-    /// When a program cannot be started.
-    pub(crate) fn new(config: &Config, programs: &Selection<'_>) -> Result<Pipeline, StartError> {
+    /// When one cannot be built.
+    pub fn new(config: &Config, programs: &Selection<'_>, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let mut stages: Vec<Box<dyn Stage>> = Vec::new();
-        if let Some(marker) = Marker::new(&config.marker) {
-            stages.push(Box::new(marker));
-        }
-        for (index, stage) in config.pipeline.iter().enumerate() {
-            stages.push(stage::build(stage, Place { pipeline: "pipeline", index }, &sinks, programs)?);
-        }
-        Ok(Pipeline::of(stages))
+        let place = |index| Place { pipeline: "pipeline", index };
+        let build = |(i, stage)| stage::build(stage, place(i), &sinks, programs, telemetry);
+        let marker = Marker::new(&config.marker).map(|stage| Ok(Box::new(stage) as Box<dyn Stage>));
+        let stages = marker.into_iter().chain(config.pipeline.iter().enumerate().map(build));
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
     /// The stages that are for one, which are at this key.
     ///
     /// # Errors
-    /// When a program cannot be started.
-    pub(crate) fn of_sink(stages: &[StageConfig], key: &str, programs: &Selection<'_>) -> Result<Pipeline, StartError> {
+    /// When one cannot be built.
+    pub fn of_sink(
+        stages: &[StageConfig],
+        key: &str,
+        programs: &Selection<'_>,
+        telemetry: &Telemetry,
+    ) -> Result<Pipeline, EngineError> {
         let place = |index| Place { pipeline: key, index };
-        let stages = stages.iter().enumerate().map(|(i, stage)| stage::build(stage, place(i), &[], programs));
+        let build = |(i, stage)| stage::build(stage, place(i), &[], programs, telemetry);
+        let stages = stages.iter().enumerate().map(build);
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
@@ -61,22 +66,27 @@ impl Pipeline {
     }
 
     /// Whether a stage may have to know the response. Sources ask it for each exchange.
-    pub(crate) fn needs_response(&self) -> bool {
+    pub fn needs_response(&self) -> bool {
         self.needs_response
     }
 
     /// Whether a stage may have an exchange wait.
-    pub(crate) fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         self.needs_response || self.needs_bodies.request.is_some()
     }
 
     /// Which bodies the stages may have to see as a whole.
-    pub(crate) fn needs_bodies(&self) -> Bodies {
+    pub fn needs_bodies(&self) -> Bodies {
         self.needs_bodies
     }
 
+    /// Hides what a stage keeps secret of a path that is to be logged.
+    pub(crate) fn redact_path(&self, path: &mut String) {
+        self.stages.iter().for_each(|stage| stage.redact_path(path));
+    }
+
     /// Runs the stages from the one at `from` on, until one does not let the exchange pass. `said` is that one's verdict where it is there already.
-    pub(crate) fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
+    pub fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
             match said.take().unwrap_or_else(|| stage.apply(exchange)) {
                 Verdict::Continue => {}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::queue::QueueLength;
+use crate::queue::Queue;
 use crate::sink::SinkSlot;
 
 /// How full the fullest of the bounds are: 0 is empty, 1 is where things are dropped.
@@ -23,14 +23,14 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    pub(crate) fn of(budget: &Budget, sinks: &[SinkSlot], queues: &[QueueLength], arriving: usize) -> Pressure {
+    pub(crate) fn of(budget: &Budget, sinks: &[SinkSlot], queues: &[Queue], arriving: usize) -> Pressure {
         let part = |n: usize, most: usize| n as f32 / most.max(1) as f32;
         let bytes = budget.used();
         let mut pressure = Pressure { waiting: 0.0, held: part(bytes, budget.limit()), bytes };
         for (sink, queue) in sinks.iter().zip(queues) {
             // What has arrived may all be for the one.
-            let queue = part(queue.get() + arriving, sink.queue);
-            let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most);
+            let queue = part(queue.waiting() + arriving, sink.queue);
+            let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most.min(sink.share.limit()));
             pressure.waiting = pressure.waiting.max(queue).max(backlog);
             pressure.held = pressure.held.max(part(sink.share.held(), sink.share.limit()));
         }
@@ -38,8 +38,8 @@ impl Pressure {
     }
 }
 
-/// What a sink has finished with and waits for something else: blocks for the disk. None by default.
-#[derive(Debug, Default)]
+/// What a sink has finished with and waits for something else: blocks for the disk. None by default. `most` is within the sink's share.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Backlog {
     pub(crate) waiting: Arc<AtomicUsize>,
     pub(crate) most: usize,

@@ -15,7 +15,8 @@ pub struct Offer {
     pub account: Account,
 }
 
-/// The fan-out's end.
+/// The fan-out's end, of one generation or several.
+#[derive(Clone)]
 pub(crate) struct Queue(Sender<Offer>);
 
 /// The sink's end.
@@ -36,6 +37,11 @@ impl Queue {
                 tokio::sync::mpsc::error::TrySendError::Closed(offer) => offer.account.dropped(DropReason::Shutdown),
             }
         }
+    }
+
+    /// How many copies wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
     }
 
     /// Tells how many copies wait.

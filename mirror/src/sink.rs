@@ -17,7 +17,7 @@ mod recorder;
 mod shadow;
 
 pub use recorder::{Recorder, file_options};
-pub use shadow::{KeepAnswers, Shadow};
+pub use shadow::Shadow;
 
 /// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
 pub type Shutdown = tokio::sync::watch::Receiver<bool>;
@@ -28,12 +28,15 @@ pub trait Sink: Send + 'static {
     fn run(self, stream: ExchangeStream, shutdown: Shutdown) -> impl Future<Output = ()> + Send;
 }
 
-/// What sources, bodies and accounts know of one sink.
+/// What sources, bodies and accounts know of one sink, as it is in one generation.
+#[derive(Clone)]
 pub struct SinkSlot {
     /// As in metrics, the summary and recordings.
     pub name: String,
     /// The fraction of the exchanges that it gets.
     pub fraction: Fraction,
+    /// It gets none at the moment.
+    pub paused: bool,
     /// How far it may be behind within one exchange, in bytes.
     pub lag: u64,
     /// What it alone may hold back.
@@ -43,18 +46,36 @@ pub struct SinkSlot {
     /// What it has finished with and waits for something else.
     pub(crate) backlog: Backlog,
     /// The stages before it.
-    pub(crate) pipeline: Pipeline,
+    pub(crate) pipeline: Arc<Pipeline>,
     /// Whether it reads responses, or its stages do.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
+    /// What is kept of its answers; none where nobody reads them.
+    pub(crate) kept_answers: Option<KeptAnswers>,
     /// Its counters.
     pub metrics: SinkMetrics,
 }
 
+/// What is kept of a target's answers.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAnswers {
+    /// It counts to this.
+    pub(crate) share: Arc<Share>,
+    /// Of a body, in bytes, so much is for stages to see, whatever the target's setting,
+    pub(crate) seen: u64,
+    /// and so much stays after those before the target's have.
+    pub(crate) left: u64,
+}
+
 impl SinkSlot {
+    /// Whether what the targets answer is kept for it.
+    pub(crate) fn wants_answers(&self) -> bool {
+        self.reads_answers && !self.paused
+    }
+
     /// The bounds of its readers.
     pub(crate) fn bounds(&self) -> SlotBounds {
         SlotBounds { lag: self.lag, share: self.share.clone() }
@@ -83,60 +104,52 @@ impl Plan {
 /// The sinks that a configuration asks for.
 ///
 /// # Errors
-/// When the recording cannot be opened, or a program not be started.
+/// When the recording cannot be opened, or a stage not be built.
 pub(crate) fn plan(
     config: &Config,
-    pipeline: &Pipeline,
     programs: &Selection<'_>,
     budget: &Arc<Budget>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
     let sinks = config.shadow.len() + usize::from(config.record.is_some());
     let share = || Share::new(budget.limit() / (sinks + 1));
-    let recorders = config.record.as_ref().map(|_| share());
-    let of_record = config.record.as_ref().map_or(&[][..], |record| &record.pipeline);
-    let of_record = Pipeline::of_sink(of_record, "record.pipeline", programs)?;
     let mut plans = Vec::with_capacity(sinks);
     for (i, shadow) in config.shadow.iter().enumerate() {
-        let own = Pipeline::of_sink(&shadow.pipeline, &format!("shadow[{i}].pipeline"), programs)?;
+        let key = format!("shadow[{i}].pipeline");
+        let pipeline = Pipeline::of_sink(&shadow.pipeline, &key, programs, telemetry)?;
         let slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(config.fraction),
+            paused: false,
             lag: shadow.lag.bytes(),
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            reads_responses: own.needs_bodies().response_unread().is_some(),
-            pipeline: own,
+            reads_responses: pipeline.needs_bodies().response_unread().is_some(),
+            pipeline: Arc::new(pipeline),
             reads_answers: false,
             answers: true,
+            kept_answers: None,
             metrics: telemetry.sink(&shadow.label()),
         };
-        let unread = |pipeline: &Pipeline| pipeline.needs_bodies().response_unread();
-        let for_stages = unread(pipeline).max(unread(&slot.pipeline));
-        let kept = shadow.answer_body.bytes().max(unread(&of_record).unwrap_or_default());
-        let share = recorders.as_ref().or(for_stages.map(|_| &slot.share));
-        let answers = share.map(|share| KeepAnswers {
-            share: share.clone(),
-            seen: kept.max(for_stages.unwrap_or_default()),
-            kept,
-        });
-        let sink = Shadow::new(shadow, &config.marker, answers, budget, telemetry);
+        let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
         plans.push(Plan::new(slot, sink));
     }
-    if let (Some(record), Some(share)) = (&config.record, recorders) {
+    if let Some(record) = &config.record {
         let mut slot = SinkSlot {
             name: "record".into(),
             fraction: record.fraction.unwrap_or(config.fraction),
+            paused: false,
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
-            share,
+            share: share(),
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
-            pipeline: of_record,
+            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, "record.pipeline", programs, telemetry)?),
             reads_responses: true,
             reads_answers: true,
             answers: false,
+            kept_answers: None,
             metrics: telemetry.sink("record"),
         };
         let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::body::{BodyEnd, BodyReader, BodyWriter};
 use crate::budget::{Budget, Share};
-use crate::exchange::{Account, Answers, ExchangeId, Origin, Shared};
+use crate::exchange::{Account, Answer, Answers, ExchangeId, Origin, Shared};
+use crate::generation::Generation;
 use crate::looks::Looks;
-use crate::outcome::{Abort, DropReason};
+use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
 use crate::pipeline::Pipeline;
 use crate::pressure::{Arriving, OneArriving, Pressure};
-use crate::queue::QueueLength;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -42,14 +43,10 @@ struct Inner {
     // Unbounded in number, but each arrival is charged to the budget first, which bounds it.
     arrivals: UnboundedSender<Arrival>,
     budget: Arc<Budget>,
-    sinks: Arc<[SinkSlot]>,
-    /// In the order of the sinks.
-    queues: Box<[QueueLength]>,
+    /// What an exchange that begins now meets. Loading it takes no lock and waits for nobody.
+    generation: Arc<ArcSwap<Generation>>,
     /// Arrivals of patient taps that the fan-out has not taken yet.
     arriving: Arriving,
-    keeps_answers: bool,
-    /// The stages before the fan-out.
-    pipeline: Arc<Pipeline>,
     /// What readers of stages hold: the bodies that are collected for them.
     held: Arc<Share>,
     instance: u64,
@@ -58,6 +55,8 @@ struct Inner {
 
 /// One exchange on its way to the fan-out.
 pub(crate) struct Arrival {
+    /// What it meets, whatever others meet that begin later.
+    pub(crate) generation: Arc<Generation>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) copies: Vec<Copy>,
     /// For the stages before the fan-out.
@@ -93,22 +92,16 @@ impl Tap {
     pub(crate) fn new(
         arrivals: UnboundedSender<Arrival>,
         budget: Arc<Budget>,
-        sinks: Arc<[SinkSlot]>,
-        queues: Box<[QueueLength]>,
-        pipeline: Arc<Pipeline>,
+        generation: Arc<ArcSwap<Generation>>,
         metrics: SourceMetrics,
     ) -> Result<Tap, getrandom::Error> {
-        let keeps_answers = sinks.iter().any(|sink| sink.reads_answers);
         let instance = getrandom::u64()?;
         let inner = Inner {
             arrivals,
             held: Share::new(budget.limit()),
-            pipeline,
             budget,
-            sinks,
-            queues,
+            generation,
             arriving: Arriving::default(),
-            keeps_answers,
             instance,
             sequence: AtomicU64::new(0),
         };
@@ -129,7 +122,17 @@ impl Tap {
     /// How full the bounds are now. It costs a few atomic reads a sink.
     pub fn pressure(&self) -> Pressure {
         let tap = &*self.inner;
-        Pressure::of(&tap.budget, &tap.sinks, &tap.queues, tap.arriving.count())
+        let generation = tap.generation.load();
+        Pressure::of(&tap.budget, &generation.sinks, &generation.queues, tap.arriving.count())
+    }
+
+    /// A request's path as it may be logged: without what a stage, be it of one sink, keeps secret.
+    pub fn redacted(&self, path: &str) -> String {
+        let generation = self.inner.generation.load();
+        let mut path = path.to_owned();
+        let of_sinks = generation.sinks.iter().map(|sink| &*sink.pipeline);
+        std::iter::once(&*generation.pipeline).chain(of_sinks).for_each(|pipeline| pipeline.redact_path(&mut path));
+        path
     }
 
     /// Offers an exchange by its request's head: the bytes of a whole HTTP/1 head, its empty line included. None where no sink
@@ -161,13 +164,22 @@ impl Tap {
         let tap = &*self.inner;
         let id = ExchangeId(u128::from(tap.instance) << 64 | u128::from(tap.sequence.fetch_add(1, Relaxed)));
         self.metrics.seen.inc();
-        let takes = |sink: &SinkSlot| sink.fraction.takes(id.0);
-        if !tap.sinks.iter().any(takes) {
-            self.metrics.outside_fraction.inc();
+        let generation = tap.generation.load();
+        let within = |sink: &SinkSlot| sink.fraction.takes(id.0);
+        let takes = |sink: &SinkSlot| !sink.paused && within(sink);
+        if generation.pauses {
+            for sink in generation.sinks.iter().filter(|sink| sink.paused && within(sink)) {
+                sink.metrics.skipped.inc(SkipReason::Paused as usize);
+            }
+        }
+        if !generation.sinks.iter().any(takes) {
+            if !generation.sinks.iter().any(within) {
+                self.metrics.outside_fraction.inc();
+            }
             return None;
         }
         let Some(charge) = tap.budget.charge(EXCHANGE_OVERHEAD + head_cost(&head)) else {
-            for sink in tap.sinks.iter().filter(|sink| takes(sink)) {
+            for sink in generation.sinks.iter().filter(|sink| takes(sink)) {
                 sink.metrics.offered.inc();
                 sink.metrics.dropped.inc(DropReason::Memory as usize);
             }
@@ -185,23 +197,30 @@ impl Tap {
             response: Default::default(),
             ended_ambiguously: Default::default(),
             ended: Default::default(),
-            sinks: tap.sinks.clone(),
-            answers: if tap.keeps_answers { Answers::new(tap.sinks.len()) } else { Answers::default() },
+            sinks: generation.sinks.clone(),
+            answers: if generation.keeps_answers { Answers::new(generation.sinks.len()) } else { Answers::default() },
             charge,
         });
-        let taking = || tap.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
+        if generation.keeps_answers {
+            // Who waits for the answers of all must not wait for these.
+            for (index, sink) in generation.sinks.iter().enumerate().filter(|(_, sink)| sink.answers && !takes(sink)) {
+                let reason = if within(sink) { SkipReason::Paused } else { SkipReason::Fraction };
+                shared.answers.settle(index, || Answer { outcome: Outcome::Skipped(reason), response: None });
+            }
+        }
+        let taking = || generation.sinks.iter().enumerate().filter(|(_, sink)| takes(sink));
         // What a stage holds back may be behind by all that the sink may hold, as if it came from a source that waits.
-        let waits = |sink: &SinkSlot| tap.pipeline.holds() || sink.pipeline.holds();
+        let waits = |sink: &SinkSlot| generation.pipeline.holds() || sink.pipeline.holds();
         let bounds = |sink: &SinkSlot| if self.patient || waits(sink) { sink.unhurried() } else { sink.bounds() };
         // First the sinks' readers, then those of their stages, last those of the stages for all.
-        let pipelines = || taking().map(|(_, sink)| &sink.pipeline).chain([&*tap.pipeline]);
+        let pipelines = || taking().map(|(_, sink)| &*sink.pipeline).chain([&*generation.pipeline]);
         let [of_requests, of_responses] =
             pipelines().map(Looks::needed).fold([0, 0], |[a, b], [more_a, more_b]| [a + more_a, b + more_b]);
         let look = || Looks::bounds(&tap.held);
         let of_requests = std::iter::repeat_with(look).take(of_requests);
         let (request, requests) =
             BodyWriter::new(taking().map(|(_, sink)| bounds(sink)).chain(of_requests), &tap.budget);
-        let changed = tap.pipeline.needs_bodies().response.is_some();
+        let changed = generation.pipeline.needs_bodies().response.is_some();
         let reads = |sink: &SinkSlot| sink.reads_responses && !changed;
         let reading = taking().filter(|(_, sink)| reads(sink)).map(|(_, sink)| bounds(sink));
         let of_responses = std::iter::repeat_with(look).take(of_responses + usize::from(changed));
@@ -219,11 +238,12 @@ impl Tap {
         for (copy, (_, sink)) in copies.iter_mut().zip(taking()) {
             copy.looks = Looks::of(&sink.pipeline, &mut requests, &mut responses);
         }
-        let looks = Looks::of(&tap.pipeline, &mut requests, &mut responses);
+        let looks = Looks::of(&generation.pipeline, &mut requests, &mut responses);
         let response_body = if changed { responses.next() } else { None };
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
         let _ = tap.arrivals.send(Arrival {
+            generation: Arc::clone(&generation),
             shared: shared.clone(),
             copies,
             looks,
@@ -236,7 +256,7 @@ impl Tap {
 
     /// Whether anything takes exchanges at all.
     pub fn has_sinks(&self) -> bool {
-        !self.inner.sinks.is_empty()
+        !self.inner.generation.load().sinks.is_empty()
     }
 }
 

@@ -9,16 +9,19 @@ use bytes::Bytes;
 
 use crate::collected::Collected;
 use crate::config::StageConfig;
+use crate::engine::EngineError;
 use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
-use crate::middleware::{Place, Selection, StartError};
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
+use crate::telemetry::Telemetry;
 
 mod filter;
 mod fraction;
 mod marker;
 mod middleware;
 mod rate;
+mod redact;
 mod rewrite;
 mod split;
 
@@ -27,6 +30,8 @@ pub use fraction::OfKeys;
 pub use marker::Marker;
 pub use middleware::Screen;
 pub use rate::Rate;
+pub use redact::Redact;
+pub(crate) use redact::read_key;
 pub(crate) use rewrite::FRAMING;
 pub use rewrite::Rewrite;
 pub use split::Split;
@@ -71,6 +76,9 @@ pub trait Stage: Send + Sync + 'static {
     fn needs_bodies(&self) -> Bodies {
         Bodies::default()
     }
+
+    /// Hides what is secret of a path that is to be logged.
+    fn redact_path(&self, _path: &mut String) {}
 }
 
 /// The bodies that stages may need as a whole, each with the most bytes that are collected of one.
@@ -116,6 +124,11 @@ pub trait ResponseChange: Send + Sync + 'static {
         Box::pin(std::future::ready(NewBody::Same))
     }
 
+    /// Changes a trailer section, for each who reads it; none takes it out.
+    fn trailers(&self, section: Bytes) -> Option<Bytes> {
+        Some(section)
+    }
+
     /// Changes what a target answered, before anybody reads it.
     fn answer<'a>(&'a self, _of: &'a Exchange, _answer: &'a mut Response) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
@@ -136,18 +149,20 @@ pub enum NewBody {
 /// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.
 ///
 /// # Errors
-/// When a program cannot be started.
+/// When it needs something of the system that is not to be had.
 pub(crate) fn build(
     config: &StageConfig,
     place: Place<'_>,
     sinks: &[String],
     programs: &Selection<'_>,
-) -> Result<Box<dyn Stage>, StartError> {
+    telemetry: &Telemetry,
+) -> Result<Box<dyn Stage>, EngineError> {
     Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
         StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
         StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Redact(config) => Box::new(Redact::new(config, telemetry).map_err(EngineError::Redact)?),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
     })

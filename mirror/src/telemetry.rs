@@ -1,13 +1,21 @@
 //! Every metric's name. OpenTelemetry's names where it has one, with Prometheus' units and suffixes.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use crate::outcome::{Abort, BadLine, DropReason, FailReason, Screening, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
+
+mod middleware;
+mod observed;
+
+pub use middleware::MiddlewareMetrics;
+use observed::Family;
+pub use observed::{Observed, Several};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -17,6 +25,10 @@ pub struct Telemetry {
     registry: Registry,
     // What is kept elsewhere (queues, the budget) is looked at when it is asked for.
     observers: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    /// Those of what comes and goes, by the gauge's name.
+    passing: Mutex<HashMap<String, Family>>,
+    /// What has a name and a label of its own, by both: what comes again counts on.
+    counters: Mutex<HashMap<(String, String), IntCounter>>,
     seen: IntCounterVec,
     outside_fraction: IntCounterVec,
     aborted: IntCounterVec,
@@ -27,37 +39,18 @@ pub struct Telemetry {
     skipped: IntCounterVec,
     client_duration: HistogramVec,
     server_duration: HistogramVec,
-    middleware: MiddlewareFamilies,
+    redacted: IntCounterVec,
+    withheld: IntCounterVec,
+    middleware: middleware::Families,
 }
 
-/// Those of middlewares, of which there may be new ones while the program runs.
-struct MiddlewareFamilies {
-    messages: IntCounterVec,
-    bad_lines: IntCounterVec,
-    restarts: IntCounterVec,
-    suppressed: IntCounterVec,
-    in_flight: IntGaugeVec,
-    waiting_bytes: IntGaugeVec,
-    running: IntGaugeVec,
-}
-
-/// What is counted of one middleware, all its workers together.
+/// What redaction counts, all its stages together.
 #[derive(Debug, Clone)]
-pub struct MiddlewareMetrics {
-    /// What became of its messages, by [`Screening`].
-    pub messages: Reasons,
-    /// Lines that it printed and that are no answer, by [`BadLine`].
-    pub bad_lines: Reasons,
-    /// Starts after the first of each worker.
-    pub restarts: IntCounter,
-    /// Lines of its stderr that were too many for the log.
-    pub suppressed: IntCounter,
-    /// Messages that are with it.
-    pub in_flight: IntGauge,
-    /// Bytes of those that it has not been given yet.
-    pub waiting_bytes: IntGauge,
-    /// Workers that run.
-    pub running: IntGauge,
+pub struct RedactMetrics {
+    /// Values, by [`Redacted`].
+    pub redacted: Reasons,
+    /// Bodies, by [`Withheld`].
+    pub withheld: Reasons,
 }
 
 /// What is counted of one source.
@@ -76,7 +69,12 @@ pub struct Reasons(Box<[IntCounter]>);
 impl Reasons {
     /// One more for the reason of this number.
     pub fn inc(&self, reason: usize) {
-        self.0[reason].inc();
+        self.inc_by(reason, 1);
+    }
+
+    /// So many more.
+    pub fn inc_by(&self, reason: usize, count: u64) {
+        self.0[reason].inc_by(count);
     }
 
     /// The reasons that have happened, by number.
@@ -129,11 +127,6 @@ impl Telemetry {
             registry.register(Box::new(family.clone())).expect("a metric registered once");
             family
         };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntGaugeVec::new(Opts::new(name, help), labels).expect("a valid metric name");
-            registry.register(Box::new(family.clone())).expect("a metric registered once");
-            family
-        };
         let histogram = |name: &str, help: &str, labels: &[&str]| {
             let opts = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
             let family = HistogramVec::new(opts, labels).expect("a valid metric name");
@@ -171,40 +164,20 @@ impl Telemetry {
                 "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
-            middleware: MiddlewareFamilies {
-                messages: counter(
-                    "mirror_middleware_messages_total",
-                    "Messages that a middleware was to see, by what became of them.",
-                    &["middleware", "outcome"],
-                ),
-                bad_lines: counter(
-                    "mirror_middleware_bad_lines_total",
-                    "Lines that a middleware printed and that are no answer, by reason.",
-                    &["middleware", "reason"],
-                ),
-                restarts: counter(
-                    "mirror_middleware_restarts_total",
-                    "Times that a middleware's program was started again.",
-                    &["middleware"],
-                ),
-                suppressed: counter(
-                    "mirror_middleware_stderr_suppressed_total",
-                    "Lines of a middleware's stderr that were too many for the log.",
-                    &["middleware"],
-                ),
-                in_flight: gauge(
-                    "mirror_middleware_in_flight",
-                    "Messages that are with a middleware.",
-                    &["middleware"],
-                ),
-                waiting_bytes: gauge(
-                    "mirror_middleware_waiting_bytes",
-                    "Bytes of messages that wait until a middleware reads.",
-                    &["middleware"],
-                ),
-                running: gauge("mirror_middleware_running", "A middleware's workers that run.", &["middleware"]),
-            },
-            observers: Mutex::new(Vec::new()),
+            redacted: counter(
+                "mirror_redact_values_total",
+                "Values that redaction has masked, removed or hashed, by rule.",
+                &["rule"],
+            ),
+            withheld: counter(
+                "mirror_redact_withheld_total",
+                "Bodies that redaction has withheld because it could not look into them, by reason.",
+                &["reason"],
+            ),
+            middleware: middleware::Families::new(&registry),
+            observers: Mutex::default(),
+            passing: Mutex::default(),
+            counters: Mutex::default(),
             registry,
         };
         Arc::new(telemetry)
@@ -237,18 +210,12 @@ impl Telemetry {
         }
     }
 
-    /// The counters of a middleware. Asked again for the same name they are the same.
-    pub fn middleware(&self, name: &str) -> MiddlewareMetrics {
-        let families = &self.middleware;
-        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[name, label]);
-        MiddlewareMetrics {
-            messages: Reasons(Screening::ALL.iter().map(|it| of(&families.messages, it.label())).collect()),
-            bad_lines: Reasons(BadLine::ALL.iter().map(|it| of(&families.bad_lines, it.label())).collect()),
-            restarts: families.restarts.with_label_values(&[name]),
-            suppressed: families.suppressed.with_label_values(&[name]),
-            in_flight: families.in_flight.with_label_values(&[name]),
-            waiting_bytes: families.waiting_bytes.with_label_values(&[name]),
-            running: families.running.with_label_values(&[name]),
+    /// What redaction counts.
+    pub fn redaction(&self) -> RedactMetrics {
+        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[label]);
+        RedactMetrics {
+            redacted: Reasons(Redacted::ALL.iter().map(|rule| of(&self.redacted, rule.label())).collect()),
+            withheld: Reasons(Withheld::ALL.iter().map(|reason| of(&self.withheld, reason.label())).collect()),
         }
     }
 
@@ -268,12 +235,15 @@ impl Telemetry {
         Durations(["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| family.with_label_values(&[label, class])))
     }
 
-    /// A counter of its own name; the same name with other label values is the same family.
+    /// A counter of its own name; the same name with other label values is the same family, and with the same the same counter.
     pub fn counter(&self, name: &str, help: &str, label: (&str, &str)) -> IntCounter {
-        let opts = Opts::new(name, help).const_label(label.0, label.1);
-        let counter = IntCounter::with_opts(opts).expect("a valid metric name");
-        self.registry.register(Box::new(counter.clone())).expect("a metric registered once");
-        counter
+        let make = || {
+            let opts = Opts::new(name, help).const_label(label.0, label.1);
+            let counter = IntCounter::with_opts(opts).expect("a valid metric name");
+            self.registry.register(Box::new(counter.clone())).expect("a metric registered once");
+            counter
+        };
+        locked(&self.counters).entry((name.to_owned(), label.1.to_owned())).or_insert_with(make).clone()
     }
 
     /// Gauges of one family that are looked at when asked for: `(label value, reading)`.
@@ -286,12 +256,21 @@ impl Telemetry {
         }
     }
 
-    /// A gauge with a label that is looked at when it is asked for.
-    pub fn gauge_of(&self, name: &str, help: &str, label: (&str, &str), reading: Reading) {
-        let opts = Opts::new(name, help).const_label(label.0, label.1);
-        let gauge = IntGauge::with_opts(opts).expect("a valid metric name");
-        self.registry.register(Box::new(gauge.clone())).expect("a metric registered once");
-        self.observe(gauge, reading);
+    /// A gauge with a label that is looked at when it is asked for, until what is returned is dropped.
+    pub fn gauge_while(
+        &self,
+        name: &str,
+        help: &str,
+        label: (&str, &str),
+        several: Several,
+        reading: Reading,
+    ) -> Observed {
+        let make = || {
+            let family = IntGaugeVec::new(Opts::new(name, help), &[label.0]).expect("a valid metric name");
+            self.registry.register(Box::new(family.clone())).expect("a metric registered once");
+            Family::new(family, several)
+        };
+        locked(&self.passing).entry(name.to_owned()).or_insert_with(make).add(label.1, reading)
     }
 
     /// A gauge that is looked at when it is asked for.
@@ -316,18 +295,25 @@ impl Telemetry {
     }
 
     fn on_render(&self, look: impl Fn() + Send + 'static) {
-        self.observers.lock().unwrap_or_else(|e| e.into_inner()).push(Box::new(look));
+        locked(&self.observers).push(Box::new(look));
     }
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
-        self.observers.lock().unwrap_or_else(|e| e.into_inner()).iter().for_each(|observe| observe());
+        // Held until all is gathered: another look begins by forgetting what is told now.
+        let observers = locked(&self.observers);
+        observers.iter().for_each(|observe| observe());
+        locked(&self.passing).values_mut().for_each(Family::look);
         let mut text = Vec::new();
         if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(error = %e, "metrics cannot be rendered");
         }
         text
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// A counter for crates that do not know the metrics library.
@@ -337,6 +323,16 @@ pub use prometheus::IntCounter as Counter;
 pub type Reading = Box<dyn Fn() -> u64 + Send>;
 
 impl SinkMetrics {
+    /// Counts what became of so many copies.
+    pub(crate) fn settle(&self, outcome: Outcome, count: u64) {
+        match outcome {
+            Outcome::Delivered => self.delivered.inc_by(count),
+            Outcome::Dropped(reason) => self.dropped.inc_by(reason as usize, count),
+            Outcome::Failed(reason) => self.failed.inc_by(reason as usize, count),
+            Outcome::Skipped(reason) => self.skipped.inc_by(reason as usize, count),
+        }
+    }
+
     /// Offered and not yet settled.
     pub fn in_flight(&self) -> u64 {
         let settled = self.delivered.get() + self.dropped.total() + self.failed.total();

@@ -14,6 +14,7 @@ mod filter;
 mod fraction;
 mod middleware;
 mod rate;
+mod redact;
 mod rewrite;
 mod split;
 
@@ -21,6 +22,7 @@ pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
 pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
 pub use rate::RateConfig;
+pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
 pub use rewrite::{
     BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
     ResponseEdits, RewriteConfig, Token, Unreadable,
@@ -71,6 +73,8 @@ stages! {
     "middleware" Middleware(Box<MiddlewareConfig>),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
+    /// What is hidden of it.
+    "redact" Redact(Box<RedactConfig>),
     /// What changes of the request and of the response.
     "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.

@@ -59,7 +59,8 @@ impl Answers {
         self.waker.register(waker);
     }
 
-    pub(super) fn settle(&self, sink: usize, answer: impl FnOnce() -> Answer) {
+    /// What this sink's target made of the exchange, where anybody asks.
+    pub(crate) fn settle(&self, sink: usize, answer: impl FnOnce() -> Answer) {
         if let Some(slot) = self.slots.get(sink) {
             let _ = slot.set(answer());
             self.waker.wake();

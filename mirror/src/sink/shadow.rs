@@ -1,13 +1,15 @@
 //! Shadows requests to a target: sends each as it flows, reads the answer to its end, and throws it away or keeps it for the
 //! recorder. A copy starts when its head is known and ends when the target has answered it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::body::BodyReader;
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::config::{HostPolicy, MarkerConfig, ShadowConfig, Target};
 use crate::exchange::{Account, Exchange, Response};
 use crate::outcome::{DropReason, FailReason};
@@ -18,23 +20,16 @@ use crate::telemetry::{Durations, Telemetry};
 mod answer;
 mod backoff;
 mod connection;
+mod order;
+mod pipelined;
 mod pool;
 mod request;
 
 use answer::Keep;
 use backoff::Backoff;
 use connection::Fault;
+use order::{Order, Turn};
 use pool::Pool;
-
-/// How much of answers is kept.
-pub struct KeepAnswers {
-    /// What is kept counts to it.
-    pub share: Arc<Share>,
-    /// Of the body as stages see it, in bytes.
-    pub seen: u64,
-    /// Of the body when stages have seen it.
-    pub kept: u64,
-}
 
 /// One target.
 pub struct Shadow {
@@ -43,25 +38,27 @@ pub struct Shadow {
     host: HostPolicy,
     marker: MarkerConfig,
     concurrency: usize,
+    order: Option<Order>,
     timeout: std::time::Duration,
     retries: u32,
     /// How much of a request is kept so that it can be sent again: half of what it may be behind.
     rewind: u64,
     pool: Arc<Pool>,
     backoff: Backoff,
-    keep: Option<Keep>,
-    /// Of an answer's body, what stays of it when stages have seen it.
-    kept: u64,
+    /// How much of an answer is kept, where somebody reads it.
+    answer_body: u64,
+    budget: Arc<Budget>,
     durations: Durations,
     retried: prometheus::IntCounter,
+    /// Copies that are answered, and whose answers stages take their time to look at.
+    unseen: Mutex<JoinSet<()>>,
 }
 
 impl Shadow {
-    /// A target as configured; with its answers, where somebody wants them.
+    /// A target as configured.
     pub fn new(
         config: &ShadowConfig,
         marker: &MarkerConfig,
-        answers: Option<KeepAnswers>,
         budget: &Arc<Budget>,
         telemetry: &Arc<Telemetry>,
     ) -> Shadow {
@@ -71,45 +68,72 @@ impl Shadow {
             host: config.host.clone(),
             marker: marker.clone(),
             concurrency: config.concurrency.get(),
+            order: config.order.as_ref().map(|order| Order::new(order, config.queue.get(), &name, telemetry)),
             timeout: config.timeout.0,
             retries: config.retries,
             rewind: config.lag.bytes() / 2,
             backoff: Backoff::new(&config.backoff, &name, telemetry),
-            kept: answers.as_ref().map_or(0, |answers| answers.kept),
-            keep: answers.map(|KeepAnswers { share, seen, .. }| Keep { most: seen, budget: budget.clone(), share }),
+            answer_body: config.answer_body.bytes(),
+            budget: budget.clone(),
             durations: telemetry.client_durations(&name),
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),
+            unseen: Mutex::default(),
             name,
         }
     }
 
-    /// Sends one copy, and again where that may be, and settles its account; but not where it is delivered and stages are to see the answer first.
-    async fn deliver(&self, mut exchange: Exchange, account: Account) -> Option<Unseen> {
-        let mut body = exchange.take_request_body()?;
-        let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
-            self.backoff.undecided();
-            account.dropped(DropReason::Ambiguous);
-            return None;
-        };
+    /// The copy, where it may be sent now.
+    fn admit(&self, offer: Offer) -> Option<Offer> {
+        if offer.exchange.is_ambiguous() {
+            offer.account.dropped(DropReason::Ambiguous);
+        } else if !self.backoff.admits(Instant::now()) {
+            offer.account.dropped(DropReason::Backoff);
+        } else {
+            return Some(offer);
+        }
+        None
+    }
+
+    /// The session's next copy that may be sent.
+    fn next(&self, session: Option<u64>) -> Option<Offer> {
+        let (order, session) = self.order.as_ref().zip(session)?;
+        while let Some(offer) = order.next(session) {
+            if let Some(offer) = self.admit(offer) {
+                return Some(offer);
+            }
+        }
+        None
+    }
+
+    /// Sends a copy, and what waits behind it in its session.
+    async fn deliver_session(&self, first: Offer, session: Option<u64>) {
+        if let (Some(order), Some(session)) = (&self.order, session)
+            && order.pipelined
+        {
+            return pipelined::deliver(self, order, session, first).await;
+        }
+        let mut next = Some(first);
+        while let Some(Offer { exchange, account }) = next {
+            self.deliver(exchange, account, session).await;
+            next = self.next(session);
+        }
+    }
+
+    /// Sends one copy, and again where that may be, and settles its account.
+    async fn deliver(&self, mut exchange: Exchange, account: Account, session: Option<u64>) {
+        let Some(mut body) = exchange.take_request_body() else { return };
+        let Some(request) = self.encode(&exchange) else { return account.dropped(DropReason::Ambiguous) };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
+        let keep = self.keep(&account);
         let mut retries = self.retries;
         loop {
-            match self.send(&request, &mut body).await {
-                Ok(Some(response)) if !exchange.changes().is_empty() => {
-                    self.backoff.succeeded();
-                    return Some(Unseen { exchange, account, response });
-                }
-                Ok(response) => {
-                    self.backoff.succeeded();
-                    account.delivered(response);
-                    return None;
-                }
+            match self.send(&request, &mut body, keep.as_ref(), session).await {
+                Ok(response) => return self.answered(exchange, account, response),
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
-                    account.dropped(reason);
-                    return None;
+                    return account.dropped(reason);
                 }
                 Err(Fault::Stale) if request.idempotent && body.rewind() => {}
                 Err(fault) => {
@@ -117,8 +141,7 @@ impl Shadow {
                     self.backoff.failed(Instant::now());
                     if retries == 0 || !body.rewind() {
                         tracing::debug!(target = self.name, id = %exchange.id(), %reason, "a copy failed");
-                        account.failed(reason);
-                        return None;
+                        return account.failed(reason);
                     }
                     retries -= 1;
                     self.retried.inc();
@@ -127,14 +150,59 @@ impl Shadow {
         }
     }
 
-    async fn send(&self, request: &request::Request, body: &mut BodyReader) -> Result<Option<Response>, Fault> {
+    /// The copy as it is sent; none where its framing is ambiguous.
+    fn encode(&self, exchange: &Exchange) -> Option<request::Request> {
+        let request = request::encode(&exchange.request, &self.target, &self.host, &self.marker).ok();
+        if request.is_none() {
+            self.backoff.undecided();
+        }
+        request
+    }
+
+    /// How the answer is kept, where anybody reads answers.
+    fn keep(&self, account: &Account) -> Option<Keep> {
+        let kept = account.kept_answers()?;
+        Some(Keep { most: self.answer_body.max(kept.seen), budget: self.budget.clone(), share: kept.share.clone() })
+    }
+
+    /// Settles the account of a copy that was answered, once the stages have seen the answer. The target is done with it: the next copy does not wait
+    /// for them.
+    fn answered(&self, exchange: Exchange, account: Account, response: Option<Response>) {
+        self.backoff.succeeded();
+        let left = self.answer_body.max(account.kept_answers().map_or(0, |kept| kept.left));
+        let mut response = match response {
+            Some(response) if !exchange.changes().is_empty() => response,
+            response => return account.delivered(response),
+        };
+        let mut seeing = Box::pin(async move {
+            for change in exchange.changes() {
+                change.answer(&exchange, &mut response).await;
+            }
+            answer::trim(&mut response, left);
+            account.delivered(Some(response));
+        });
+        // Most stages need no time for it, and no task.
+        if seeing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+            while unseen.try_join_next().is_some() {}
+            unseen.spawn(seeing);
+        }
+    }
+
+    async fn send(
+        &self,
+        request: &request::Request,
+        body: &mut BodyReader,
+        keep: Option<&Keep>,
+        session: Option<u64>,
+    ) -> Result<Option<Response>, Fault> {
         // A reader that is cut off while it waits for a connection must not hold on to anything meanwhile.
         let mut connection = tokio::select! {
             biased;
-            connection = self.pool.get() => connection.map_err(Fault::Failed)?,
+            connection = self.pool.get(session) => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
-        let done = connection.exchange(request, body, self.keep.as_ref(), self.timeout).await?;
+        let done = connection.exchange(request, body, keep, self.timeout).await?;
         self.durations.observe(done.status, done.took);
         if done.reusable {
             self.pool.put(connection);
@@ -143,58 +211,34 @@ impl Shadow {
     }
 }
 
-/// A copy that was delivered and whose answer no stage has seen.
-struct Unseen {
-    exchange: Exchange,
-    account: Account,
-    response: Response,
-}
-
-impl Unseen {
-    /// Shows it to the stages. No more of a body than `kept` stays.
-    async fn settle(self, kept: u64) {
-        let Unseen { exchange, account, mut response } = self;
-        for change in exchange.changes() {
-            change.answer(&exchange, &mut response).await;
-        }
-        answer::trim(&mut response, kept);
-        account.delivered(Some(response));
-    }
-}
-
 impl Sink for Shadow {
     async fn run(self, mut stream: ExchangeStream, mut shutdown: Shutdown) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
-        // Closed when the last copy has let go of it.
-        let (open, mut closed) = mpsc::channel::<()>(1);
+        let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
         let shadow = Arc::new(self);
         let closer = tokio::spawn(shadow.pool.clone().close_idle());
         let serve = async {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
-                let Some(Offer { exchange, account }) = stream.next().await else { break };
-                if exchange.is_ambiguous() {
-                    account.dropped(DropReason::Ambiguous);
-                    continue;
-                }
-                if !shadow.backoff.admits(Instant::now()) {
-                    account.dropped(DropReason::Backoff);
-                    continue;
-                }
+                let Some(offer) = stream.next().await else { break };
+                let (offer, session) = match &shadow.order {
+                    None => (offer, None),
+                    Some(order) => match order.take(offer) {
+                        Turn::Now(offer, session) => (offer, session),
+                        Turn::Later => continue,
+                    },
+                };
+                // What waits in a session goes on whatever became of the first.
+                let Some(offer) = shadow.admit(offer).or_else(|| shadow.next(session)) else { continue };
                 let shadow = shadow.clone();
-                let open = open.clone();
                 tokio::spawn(async move {
-                    let unseen = shadow.deliver(exchange, account).await;
-                    // The target is done with it, and takes the next one whatever stages wait for.
+                    shadow.deliver_session(offer, session).await;
                     drop(slot);
-                    if let Some(unseen) = unseen {
-                        unseen.settle(shadow.kept).await;
-                    }
-                    drop(open);
                 });
             }
-            drop(open);
-            let _ = closed.recv().await;
+            let _ = slots.acquire_many(all).await;
+            let mut unseen = std::mem::take(&mut *shadow.unseen.lock().unwrap_or_else(PoisonError::into_inner));
+            while unseen.join_next().await.is_some() {}
         };
         tokio::select! {
             () = serve => {}

@@ -17,13 +17,13 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// Puts a value there. Objects that are missing on the way, or null, are made; `-` and the index behind the last append to an
+    /// Puts a value there. Objects that are missing on the way, or null, are made, and an array for `-`; `-` and the index behind the last append to an
     /// array. Tells whether it could be put: not where a text, a number or a boolean is in the way, or an array has no such index.
     pub fn set(&self, document: &mut Value, new: Value) -> bool {
         let mut at = document;
         for segment in &self.segments {
             if at.is_null() {
-                *at = Value::Object(Map::new());
+                *at = if segment == "-" { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
             }
             at = match at {
                 Value::Object(members) => members.entry(segment.as_str()).or_insert(Value::Null),

@@ -15,7 +15,7 @@ use crate::pressure::Backlog;
 use crate::recording::avro::{Block, KEPT_FRAME, frame_bound};
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
 use crate::sink::Shutdown;
-use crate::telemetry::{Counter, Telemetry};
+use crate::telemetry::{Counter, Observed, Several, Telemetry};
 
 /// Errors of the disk are logged once in so long.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -33,16 +33,16 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
 /// The records of the blocks that were handed to the thread, in the blocks' order. They are not in its hands, as they have to be
 /// settled also where it never comes back from a write.
 #[derive(Clone, Default)]
-struct Unsettled(Arc<Mutex<VecDeque<Vec<Pending>>>>);
+struct Unsettled(Arc<Mutex<VecDeque<Pending>>>);
 
 impl Unsettled {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Pending>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Pending>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Those of the oldest block; none once they were given up.
-    fn next(&self) -> Vec<Pending> {
-        self.lock().pop_front().unwrap_or_default()
+    fn next(&self) -> Option<Pending> {
+        self.lock().pop_front()
     }
 }
 
@@ -52,8 +52,11 @@ pub(super) struct Disk {
     queue: Sender<Block>,
     unsettled: Unsettled,
     waiting: Arc<AtomicUsize>,
-    most: usize,
+    /// Bytes that may wait (`record.disk_queue`), within the share.
+    queued: usize,
+    share: Arc<Share>,
     ended: tokio::sync::oneshot::Receiver<()>,
+    _observed: Observed,
 }
 
 impl Disk {
@@ -61,7 +64,7 @@ impl Disk {
     pub(super) fn open(
         config: &RecordConfig,
         budget: &Arc<Budget>,
-        share: &Share,
+        share: &Arc<Share>,
         telemetry: &Telemetry,
     ) -> Result<Disk, FileError> {
         let (file, found) = RecordingFile::open(file_options(config))?;
@@ -97,42 +100,48 @@ impl Disk {
                 let _ = end.send(());
             })
             .map_err(|source| FileError::Io { path: config.path.clone(), action: "start a thread for it", source })?;
-        let gauge = waiting.clone();
-        telemetry.gauge(
+        let queued = config.disk_queue.as_usize();
+        let (held, of_share) = (waiting.clone(), share.clone());
+        let gauge = |name: &str, help: &str, reading| {
+            telemetry.gauge_while(name, help, ("sink", "record"), Several::Sum, reading)
+        };
+        let observed = gauge(
             "mirror_record_waiting_bytes",
             "Bytes of finished blocks that wait for the disk.",
-            Box::new(move || gauge.load(Relaxed) as u64),
-        );
-        let most = config.disk_queue.as_usize().min(share.limit());
-        telemetry.gauge(
+            Box::new(move || held.load(Relaxed) as u64),
+        )
+        .and(gauge(
             "mirror_record_waiting_limit_bytes",
             "Bytes of finished blocks that may wait for the disk: record.disk_queue, within the sink's share of the byte budget.",
-            Box::new(move || most as u64),
-        );
-        Ok(Disk { queue, unsettled, waiting, most, ended })
+            Box::new(move || queued.min(of_share.limit()) as u64),
+        ));
+        Ok(Disk { queue, unsettled, waiting, queued, share: share.clone(), ended, _observed: observed })
     }
 
     /// What waits in the queue.
     pub(super) fn backlog(&self) -> Backlog {
-        Backlog { waiting: self.waiting.clone(), most: self.most }
+        Backlog { waiting: self.waiting.clone(), most: self.queued }
     }
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
     pub(super) fn write(&self, full: Full) {
-        let Full { block, mut records } = full;
+        let Full { block, pending } = full;
+        let mut refused = Some(pending);
         let bytes = block.len();
         let waiting = self.waiting.fetch_add(bytes, Relaxed);
         // A single block larger than the queue may pass an idle disk: it is no slower for it.
-        if waiting == 0 || waiting + bytes <= self.most {
+        if waiting == 0 || waiting + bytes <= self.queued.min(self.share.limit()) {
             let mut unsettled = self.unsettled.lock();
-            unsettled.push_back(records);
+            unsettled.extend(refused);
             if self.queue.send(block).is_ok() {
                 return;
             }
-            records = unsettled.pop_back().unwrap_or_default();
+            refused = unsettled.pop_back();
         }
         self.waiting.fetch_sub(bytes, Relaxed);
-        records.into_iter().for_each(|record| record.account.dropped(DropReason::DiskSlow));
+        if let Some(mut pending) = refused {
+            pending.accounts.settle(Outcome::Dropped(DropReason::DiskSlow));
+        }
     }
 
     /// Waits until all that was handed over is written. After a shutdown the disk has [`SETTLE`] for it, and what it has not written
@@ -148,7 +157,7 @@ impl Disk {
             () = too_late => tracing::warn!("the disk has not taken the last records: they are dropped"),
         }
         let late = std::mem::take(&mut *self.unsettled.lock());
-        late.into_iter().flatten().for_each(|record| record.account.dropped(DropReason::Shutdown));
+        late.into_iter().for_each(|mut pending| pending.accounts.settle(Outcome::Dropped(DropReason::Shutdown)));
     }
 }
 
@@ -167,12 +176,8 @@ impl Writer {
     fn run(mut self, full: &Receiver<Block>) {
         while let Ok(block) = full.recv() {
             let outcome = self.write(&block);
-            for Pending { account, .. } in self.unsettled.next() {
-                match outcome {
-                    Outcome::Failed(reason) => account.failed(reason),
-                    Outcome::Dropped(reason) => account.dropped(reason),
-                    _ => account.delivered(None),
-                }
+            if let Some(mut pending) = self.unsettled.next() {
+                pending.accounts.settle(outcome);
             }
             self.waiting.fetch_sub(block.len(), Relaxed);
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::BackoffConfig;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Observed, Several, Telemetry};
 
 /// One target's state.
 pub(super) struct Backoff {
@@ -14,6 +14,7 @@ pub(super) struct Backoff {
     max: Duration,
     name: String,
     state: Arc<Mutex<State>>,
+    _observed: Observed,
 }
 
 #[derive(Debug, Default)]
@@ -27,21 +28,23 @@ struct State {
 
 impl Backoff {
     pub(super) fn new(config: &BackoffConfig, name: &str, telemetry: &Telemetry) -> Backoff {
-        let backoff = Backoff {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let told = state.clone();
+        let observed = telemetry.gauge_while(
+            "mirror_shadow_backing_off",
+            "1 while a failing target is left alone.",
+            ("sink", name),
+            Several::Most,
+            Box::new(move || u64::from(told.lock().is_ok_and(|state| state.pause.is_some()))),
+        );
+        Backoff {
             after: config.after.get(),
             min: config.min.0,
             max: config.max.0,
             name: name.to_owned(),
-            state: Arc::default(),
-        };
-        let state = backoff.state.clone();
-        telemetry.gauge_of(
-            "mirror_shadow_backing_off",
-            "1 while a failing target is left alone.",
-            ("sink", name),
-            Box::new(move || u64::from(state.lock().is_ok_and(|state| state.pause.is_some()))),
-        );
-        backoff
+            state,
+            _observed: observed,
+        }
     }
 
     /// Whether a copy may be sent now.

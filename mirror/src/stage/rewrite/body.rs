@@ -30,8 +30,8 @@ impl BodyEdits {
         let mut text = sent.clone();
         if let Some(edits) = &self.json
             && let Ok(mut document) = json::read(&text)
+            && edits.edit(&mut document, seen)
         {
-            edits.edit(&mut document, seen);
             text = json::write(&document);
         }
         if !self.form.is_empty()
@@ -70,13 +70,17 @@ impl BodyEdits {
 }
 
 impl JsonEdits {
-    fn edit(&self, document: &mut serde_json::Value, seen: &Exchange) {
+    /// Whether it is another document then: one that is not stays spelled as it was.
+    fn edit(&self, document: &mut serde_json::Value, seen: &Exchange) -> bool {
+        let mut changed = false;
         for place in self.remove.iter().flat_map(|places| places.iter()) {
-            place.remove(document);
+            changed |= place.remove(document).is_some();
         }
         for (place, value) in &self.set {
-            place.set(document, value.fill(seen));
+            let new = value.fill(seen);
+            changed |= place.find(document).is_none_or(|old| *old != new) && place.set(document, new);
         }
+        changed
     }
 }
 

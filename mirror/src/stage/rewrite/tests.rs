@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+
+mod bodies;
 use crate::http1::{Framing, request_framing};
 
 const REQUEST: &str = "POST /api/v1/users?id=7&name=a%20b&debug HTTP/1.1\r\nHost: shop.example:8080\r\nuser-agent: curl/8.1\r\nX-A: 1\r\n\

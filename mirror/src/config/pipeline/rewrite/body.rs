@@ -60,7 +60,7 @@ pub struct JsonEdits {
     /// Places that go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove: Option<Several<Pointer>>,
-    /// Places and the value that each has then, whose texts are templates. Objects on the way are made; `-` appends to an array.
+    /// Places and the value that each has then, whose texts are templates. What is missing on the way is made; `-` appends to an array.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<Pointer, NewValue>,
 }
