@@ -86,7 +86,7 @@ fn a_program_that_masks() {
         "--set=pipeline.0.middleware.timeout=3s",
     ]);
     let mut client = mirror.connect();
-    let pay = "POST /pay HTTP/1.1\r\nHost: app\r\nCookie: s=1\r\nContent-Length: 21\r\n\r\ncard=5500005555555559\n";
+    let pay = "POST /pay HTTP/1.1\r\nHost: app\r\nCookie: s=1\r\nContent-Length: 22\r\n\r\ncard=5500005555555559\n";
     assert_eq!(client.exchange(pay).header("set-cookie"), Some("s=1"), "the client sees nothing of this");
     client.exchange("GET /private HTTP/1.1\r\nHost: app\r\n\r\n");
     let copy = target.wait_request();
