@@ -1,5 +1,7 @@
 //! Middlewares that do as they please: what goes on, what is lost, and what is told of it.
 
+use mirror_tests::capture::{Pcap, Talk, read, records};
+use mirror_tests::listener::Listener;
 use mirror_tests::middleware::{Programs, members, wait_gone};
 use mirror_tests::recording::Fastavro;
 use mirror_tests::{Config, Message, Mirror, Server, Summary, Value, WITHIN, json, refusal};
@@ -330,9 +332,35 @@ fn a_long_answer_is_seen_whole_and_kept_as_far_as_others() {
     assert_eq!(answer["body"], "b".repeat(1024));
 }
 
+/// Thousands of exchanges that are there at once, for a program that gets sixteen at a time.
+#[test]
+fn a_saved_capture_waits_for_it() {
+    let programs = Programs::new();
+    let Some(fastavro) = Fastavro::find() else { return };
+    let mut pcap = Pcap::default();
+    for port in 40_000..40_040 {
+        let mut talk = Talk::open(&mut pcap, port);
+        for i in 0..50 {
+            talk.client(&mut pcap, format!("GET /{port}/{i} HTTP/1.1\r\nHost: app\r\n\r\n"));
+            talk.server(&mut pcap, OK);
+        }
+        talk.close(&mut pcap);
+    }
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    pcap.write(&folder.path().join("trace.pcap"));
+    let each = "out(message.replace(b' /', b' /seen/').replace(b'ok', b'OK'))";
+    let stage =
+        json!([{ "middleware": { "command": programs.python(each), "queue": 256, "in_flight": 16, "timeout": "20s" } }]);
+    let (code, summary, said) = read(folder.path(), "trace.pcap:80", &[&format!("--set=pipeline={stage}")]);
+    assert_eq!((code, summary.seen, summary.sink("record").delivered), (Some(0), 2000, 2000), "{said}");
+    for record in records(&fastavro, folder.path()) {
+        assert!(record["request"]["target"].as_str().expect("a target").starts_with("/seen/"), "{record:#}");
+        assert_eq!(record["response"]["body"], "OK");
+    }
+}
+
 #[test]
 fn it_has_no_privileges_that_a_listener_has_given_up() {
-    use mirror_tests::listener::Listener;
     let programs = Programs::new();
     let server = Server::answering(|_| OK);
     let command = programs.shell("grep CapEff /proc/self/status > caps.new; mv caps.new caps; exec cat");
