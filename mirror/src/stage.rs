@@ -56,8 +56,11 @@ pub enum Need {
     /// The request's whole body; [`Exchange::body`] has it when the stage is asked again.
     Body,
     /// Work of its own. The verdict that comes of it stands for the stage's.
-    Work(BoxFuture<'static, Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>>),
+    Work(BoxFuture<'static, Conclusion>),
 }
+
+/// What comes of a stage's own work.
+pub type Conclusion = Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>;
 
 /// A step between source and sinks. It sees the head; the bodies flow past it, unless it asks for them.
 pub trait Stage: Send + Sync + 'static {
