@@ -153,7 +153,7 @@ pub(crate) fn build(
     Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
-        StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Rate(config) => Box::new(Rate::new(config, telemetry)),
         StageConfig::Redact(config) => Box::new(Redact::new(config, telemetry).map_err(EngineError::Redact)?),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
