@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::fanout;
 use crate::generation::Generation;
+use crate::middleware::{LONGEST_END, Programs, StartError};
 use crate::pipeline::Pipeline;
 use crate::queue::queue;
 use crate::recording::file::FileError;
@@ -34,6 +35,9 @@ pub enum EngineError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] FileError),
+    /// A middleware's program cannot be started.
+    #[error(transparent)]
+    Middleware(#[from] StartError),
     /// There is no key for hashes.
     #[error("redact: {0}")]
     Redact(#[source] std::io::Error),
@@ -48,6 +52,7 @@ pub struct Engine {
     sinks: Arc<[SinkSlot]>,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
+    /// Told when the sinks have ended, and again when all has.
     finished: std::sync::mpsc::Receiver<()>,
     budget: Arc<Budget>,
     seen: crate::telemetry::Counter,
@@ -57,13 +62,14 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened, a key not read, or the system gives no thread.
+    /// When a recording cannot be opened, a key not read, a program not started, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
         let (shutdown, shutting_down) = watch::channel(false);
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let (finish, finished) = std::sync::mpsc::channel();
+        let settled = finish.clone();
 
         let threads = config.engine.threads.get();
         let mut builder = match threads {
@@ -80,7 +86,9 @@ impl Engine {
         let _entered = runtime.enter();
 
         let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in sink::plan(config, &budget, telemetry)? {
+        let programs = Programs::new(telemetry);
+        let selection = programs.select();
+        for plan in sink::plan(config, &selection, &budget, telemetry)? {
             let (sender, stream) = queue(plan.slot.queue);
             running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
             queues.push(sender);
@@ -90,7 +98,7 @@ impl Engine {
         observe(telemetry, &budget, &sinks, &queues);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let pipeline = Arc::new(Pipeline::new(config, telemetry)?);
+        let pipeline = Arc::new(Pipeline::new(config, &selection, telemetry)?);
         let held = Arc::new(AtomicUsize::new(0));
         let of_held = held.clone();
         let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
@@ -99,6 +107,7 @@ impl Engine {
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let tap = Tap::new(arrivals, budget.clone(), generation.clone(), metrics).map_err(std::io::Error::other)?;
 
+        drop(selection);
         drop(_entered);
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
             yield_to_others();
@@ -109,6 +118,9 @@ impl Engine {
                 for sink in running {
                     ended(sink.await);
                 }
+                let _ = settled.send(());
+                // No message is on its way to them any more.
+                programs.end().await;
             });
             runtime.shutdown_timeout(SETTLE);
             let _ = finish.send(());
@@ -146,12 +158,14 @@ impl Engine {
     pub fn drain(self, limit: Duration) -> bool {
         let _ = self.drain.send(true);
         drop(self.tap);
-        if self.finished.recv_timeout(limit).is_ok() {
-            return true;
+        let in_time = self.finished.recv_timeout(limit).is_ok();
+        if !in_time {
+            let _ = self.shutdown.send(true);
+            let _ = self.finished.recv_timeout(2 * SETTLE);
         }
-        let _ = self.shutdown.send(true);
-        let _ = self.finished.recv_timeout(2 * SETTLE);
-        false
+        // Then middlewares end.
+        let _ = self.finished.recv_timeout(LONGEST_END + SETTLE);
+        in_time
     }
 }
 

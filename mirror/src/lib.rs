@@ -43,6 +43,7 @@ mod fanout;
 mod generation;
 pub mod http1;
 mod looks;
+pub mod middleware;
 pub mod outcome;
 #[doc(hidden)]
 pub mod pipeline;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction};
+use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
@@ -46,16 +47,27 @@ pub struct SinkSlot {
     pub(crate) backlog: Backlog,
     /// The stages before it.
     pub(crate) pipeline: Arc<Pipeline>,
-    /// Whether it reads responses.
+    /// Whether it reads responses, or its stages do.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
-    /// What is kept of its answers counts to this; none where nobody reads them.
-    pub(crate) answer_share: Option<Arc<Share>>,
+    /// What is kept of its answers; none where nobody reads them.
+    pub(crate) kept_answers: Option<KeptAnswers>,
     /// Its counters.
     pub metrics: SinkMetrics,
+}
+
+/// What is kept of a target's answers.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAnswers {
+    /// It counts to this.
+    pub(crate) share: Arc<Share>,
+    /// Of a body, in bytes, so much is for stages to see, whatever the target's setting,
+    pub(crate) seen: u64,
+    /// and so much stays after those before the target's have.
+    pub(crate) left: u64,
 }
 
 impl SinkSlot {
@@ -95,13 +107,16 @@ impl Plan {
 /// When the recording cannot be opened, or a stage not be built.
 pub(crate) fn plan(
     config: &Config,
+    programs: &Selection<'_>,
     budget: &Arc<Budget>,
     telemetry: &Arc<Telemetry>,
 ) -> Result<Vec<Plan>, crate::engine::EngineError> {
     let sinks = config.shadow.len() + usize::from(config.record.is_some());
     let share = || Share::new(budget.limit() / (sinks + 1));
     let mut plans = Vec::with_capacity(sinks);
-    for shadow in &config.shadow {
+    for (i, shadow) in config.shadow.iter().enumerate() {
+        let key = format!("shadow[{i}].pipeline");
+        let pipeline = Pipeline::of_sink(&shadow.pipeline, &key, programs, telemetry)?;
         let slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(config.fraction),
@@ -110,11 +125,11 @@ pub(crate) fn plan(
             share: share(),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline, telemetry)?),
-            reads_responses: false,
+            reads_responses: pipeline.needs_bodies().response_unread().is_some(),
+            pipeline: Arc::new(pipeline),
             reads_answers: false,
             answers: true,
-            answer_share: None,
+            kept_answers: None,
             metrics: telemetry.sink(&shadow.label()),
         };
         let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
@@ -130,11 +145,11 @@ pub(crate) fn plan(
             share: share(),
             queue: recorder::QUEUE,
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, telemetry)?),
+            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, "record.pipeline", programs, telemetry)?),
             reads_responses: true,
             reads_answers: true,
             answers: false,
-            answer_share: None,
+            kept_answers: None,
             metrics: telemetry.sink("record"),
         };
         let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;

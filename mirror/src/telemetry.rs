@@ -10,8 +10,10 @@ use prometheus::{
 
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
 
+mod middleware;
 mod observed;
 
+pub use middleware::MiddlewareMetrics;
 use observed::Family;
 pub use observed::{Observed, Several};
 
@@ -39,6 +41,7 @@ pub struct Telemetry {
     server_duration: HistogramVec,
     redacted: IntCounterVec,
     withheld: IntCounterVec,
+    middleware: middleware::Families,
 }
 
 /// What redaction counts, all its stages together.
@@ -171,6 +174,7 @@ impl Telemetry {
                 "Bodies that redaction has withheld because it could not look into them, by reason.",
                 &["reason"],
             ),
+            middleware: middleware::Families::new(&registry),
             observers: Mutex::default(),
             passing: Mutex::default(),
             counters: Mutex::default(),

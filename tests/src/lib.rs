@@ -23,6 +23,7 @@ mod gate;
 pub mod listener;
 mod message;
 mod metrics;
+pub mod middleware;
 mod names;
 mod namespace;
 pub mod nginx;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults};
-use mirror::engine::Engine;
+use mirror::engine::{Engine, EngineError};
+use mirror::middleware::StartError;
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
 use tokio::runtime::Runtime;
@@ -101,8 +102,11 @@ impl Running {
         }
 
         let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
-            mirror::engine::EngineError::Record(error) => {
+            EngineError::Record(error) => {
                 Failed::Input(Fault::missing("record", format!("a path that can be recorded to ({error})")).into())
+            }
+            EngineError::Middleware(StartError { place, command, error }) => {
+                Failed::Input(Fault::new(place, command, format!("a program that can be started ({error})")).into())
             }
             error => Failed::System(error.into()),
         })?;

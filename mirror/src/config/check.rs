@@ -7,6 +7,7 @@ use super::{AdminConfig, ByteSize, Config, Fault, Period};
 
 mod capture;
 mod filter;
+mod middleware;
 mod path;
 mod pipeline;
 
