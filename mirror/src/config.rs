@@ -45,7 +45,7 @@ pub use pipeline::{
 };
 pub use ports::Ports;
 pub use record::RecordConfig;
-pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
+pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.

@@ -9,14 +9,14 @@ use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
-pub(crate) struct Pipeline {
+pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,
     needs_bodies: Bodies,
 }
 
 /// How far an exchange came.
-pub(crate) enum Progress {
+pub enum Progress {
     /// Past all stages.
     Through,
     /// No further.
@@ -32,7 +32,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When one cannot be built.
-    pub(crate) fn new(config: &Config, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
+    pub fn new(config: &Config, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
         let build = |stage| stage::build(stage, &sinks, telemetry);
@@ -44,7 +44,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When one cannot be built.
-    pub(crate) fn of_sink(stages: &[StageConfig], telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
+    pub fn of_sink(stages: &[StageConfig], telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         let stages = stages.iter().map(|stage| stage::build(stage, &[], telemetry));
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
@@ -56,17 +56,17 @@ impl Pipeline {
     }
 
     /// Whether a stage may have to know the response. Sources ask it for each exchange.
-    pub(crate) fn needs_response(&self) -> bool {
+    pub fn needs_response(&self) -> bool {
         self.needs_response
     }
 
     /// Whether a stage may have an exchange wait.
-    pub(crate) fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         self.needs_response || self.needs_bodies.request.is_some()
     }
 
     /// Which bodies the stages may have to see as a whole.
-    pub(crate) fn needs_bodies(&self) -> Bodies {
+    pub fn needs_bodies(&self) -> Bodies {
         self.needs_bodies
     }
 
@@ -76,7 +76,7 @@ impl Pipeline {
     }
 
     /// Runs the stages from the one at `from` on, until one does not let the exchange pass. `said` is that one's verdict where it is there already.
-    pub(crate) fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
+    pub fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
             match said.take().unwrap_or_else(|| stage.apply(exchange)) {
                 Verdict::Continue => {}

@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, Redacted, SkipReason, Withheld};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
 
 mod observed;
 
@@ -66,12 +66,12 @@ pub struct Reasons(Box<[IntCounter]>);
 impl Reasons {
     /// One more for the reason of this number.
     pub fn inc(&self, reason: usize) {
-        self.0[reason].inc();
+        self.inc_by(reason, 1);
     }
 
-    /// So many more for it.
-    pub fn inc_by(&self, reason: usize, n: u64) {
-        self.0[reason].inc_by(n);
+    /// So many more.
+    pub fn inc_by(&self, reason: usize, count: u64) {
+        self.0[reason].inc_by(count);
     }
 
     /// The reasons that have happened, by number.
@@ -319,6 +319,16 @@ pub use prometheus::IntCounter as Counter;
 pub type Reading = Box<dyn Fn() -> u64 + Send>;
 
 impl SinkMetrics {
+    /// Counts what became of so many copies.
+    pub(crate) fn settle(&self, outcome: Outcome, count: u64) {
+        match outcome {
+            Outcome::Delivered => self.delivered.inc_by(count),
+            Outcome::Dropped(reason) => self.dropped.inc_by(reason as usize, count),
+            Outcome::Failed(reason) => self.failed.inc_by(reason as usize, count),
+            Outcome::Skipped(reason) => self.skipped.inc_by(reason as usize, count),
+        }
+    }
+
     /// Offered and not yet settled.
     pub fn in_flight(&self) -> u64 {
         let settled = self.delivered.get() + self.dropped.total() + self.failed.total();
