@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 mod address;
 pub mod capture;
+pub mod coding;
 mod command;
 mod config;
 mod conn;
