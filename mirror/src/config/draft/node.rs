@@ -232,6 +232,7 @@ impl Node {
             "capture" => &["interface", "file", "vxlan", "ports"],
             "shadow" => &["target"],
             "record" => &["path"],
+            "admin" => &["address"],
             _ => &[],
         }
     }
