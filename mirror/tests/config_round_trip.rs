@@ -189,7 +189,7 @@ fn the_default_says_all_it_is() {
         "fraction: 100%",
         "marker: 'x-mirror-shadow: 1'",
         "memory: 256MiB",
-        "admin: default",
+        "address: default",
         "drain_timeout: 30s",
     ] {
         assert!(yaml.contains(key), "{key}:\n{yaml}");
