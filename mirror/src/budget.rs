@@ -27,15 +27,19 @@ impl Budget {
 
     /// Takes `n` bytes until the charge is dropped; none where they do not fit. Never waits.
     pub fn charge(self: &Arc<Self>, n: usize) -> Option<Charge> {
+        self.take(n).then(|| Charge { budget: self.clone(), share: None, n })
+    }
+
+    fn take(&self, n: usize) -> bool {
         let used = self.used.fetch_add(n, Relaxed) + n;
         if used > self.limit {
             self.used.fetch_sub(n, Relaxed);
-            return None;
+            return false;
         }
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);
         }
-        Some(Charge { budget: self.clone(), share: None, n })
+        true
     }
 
     /// Takes `n` bytes that `share` holds back.
@@ -43,10 +47,14 @@ impl Budget {
     /// # Errors
     /// Which of the two has no room for them.
     pub fn charge_to(self: &Arc<Self>, share: &Arc<Share>, n: usize) -> Result<Charge, DropReason> {
-        let mut charge = self.charge(n).ok_or(DropReason::Memory)?;
-        let within = share.add(n);
-        charge.share = Some(share.clone());
-        if within { Ok(charge) } else { Err(DropReason::Share) }
+        let mut charge = self.charge_none(share);
+        charge.grow(n)?;
+        Ok(charge)
+    }
+
+    /// Takes nothing yet, for [`Charge::grow`].
+    pub(crate) fn charge_none(self: &Arc<Self>, share: &Arc<Share>) -> Charge {
+        Charge { budget: self.clone(), share: Some(share.clone()), n: 0 }
     }
 
     /// Bytes held now.
@@ -83,6 +91,25 @@ impl Charge {
     pub(crate) fn hold(self, bytes: Bytes) -> Bytes {
         Bytes::from_owner(Held { bytes, _charge: self })
     }
+
+    /// Takes `n` bytes more, of the budget and of the share.
+    ///
+    /// # Errors
+    /// Which of the two has no room for them.
+    pub(crate) fn grow(&mut self, n: usize) -> Result<(), DropReason> {
+        if !self.budget.take(n) {
+            return Err(DropReason::Memory);
+        }
+        if let Some(share) = &self.share
+            && !share.add(n)
+        {
+            share.sub(n);
+            self.budget.used.fetch_sub(n, Relaxed);
+            return Err(DropReason::Share);
+        }
+        self.n += n;
+        Ok(())
+    }
 }
 
 impl Drop for Charge {
@@ -102,6 +129,32 @@ struct Held {
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Bytes that a share holds back while others keep their charge. Given back on drop.
+#[derive(Debug)]
+pub(crate) struct HeldBack {
+    share: Arc<Share>,
+    n: usize,
+}
+
+impl HeldBack {
+    /// None yet.
+    pub(crate) fn none(share: &Arc<Share>) -> HeldBack {
+        HeldBack { share: share.clone(), n: 0 }
+    }
+
+    /// So many more; they were within the share's bound before, in other hands.
+    pub(crate) fn take_over(&mut self, n: usize) {
+        self.share.add(n);
+        self.n += n;
+    }
+}
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.share.sub(self.n);
     }
 }
 
@@ -165,9 +218,13 @@ mod tests {
     #[test]
     fn what_a_share_has_no_room_for_is_refused_and_costs_nothing() {
         let (budget, share) = (Budget::new(100), Share::new(50));
-        let held = budget.charge_to(&share, 40).unwrap();
-        assert_eq!(budget.charge_to(&share, 11).unwrap_err(), DropReason::Share);
-        assert_eq!(budget.charge_to(&share, 61).unwrap_err(), DropReason::Memory);
+        let mut held = budget.charge_to(&share, 30).unwrap();
+        held.grow(10).unwrap();
+        for n in [11, 61] {
+            let reason = if n == 11 { DropReason::Share } else { DropReason::Memory };
+            assert_eq!(held.grow(n).unwrap_err(), reason);
+            assert_eq!(budget.charge_to(&share, n).unwrap_err(), reason);
+        }
         assert_eq!((budget.used(), share.held()), (40, 40));
         drop(held);
         assert_eq!((budget.used(), share.held()), (0, 0));

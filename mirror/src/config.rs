@@ -46,7 +46,7 @@ pub use pipeline::{
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub(crate) use reload::differing;
-pub use shadow::{BackoffConfig, HostPolicy, ShadowConfig};
+pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.

@@ -11,7 +11,7 @@ use crate::body::BodyReader;
 use crate::budget::Charge;
 use crate::collected::Collected;
 use crate::condition::{Facts, ResponseFacts};
-use crate::http1::{HeadError, RequestHead, ResponseHead};
+use crate::http1::{HeadError, RequestHead, ResponseHead, ResponseParts};
 use crate::outcome::Abort;
 use crate::relay::Relayed;
 use crate::sink::SinkSlot;
@@ -21,6 +21,7 @@ mod account;
 mod answer;
 
 pub use account::Account;
+pub(crate) use account::Accounts;
 pub(crate) use answer::Answers;
 pub use answer::{Answer, Response};
 
@@ -292,6 +293,11 @@ impl Exchange {
         self.request_body.take()
     }
 
+    /// Puts the reader of the request's body back, rewound.
+    pub(crate) fn put_request_body(&mut self, body: BodyReader) {
+        self.request_body = Some(body);
+    }
+
     /// Takes the reader of the response's body; none for a sink that did not ask for responses.
     pub fn take_response_body(&mut self) -> Option<BodyReader> {
         self.response_body.take()
@@ -323,6 +329,17 @@ impl Exchange {
             head
         });
         Some((*at, head))
+    }
+
+    /// Its head as it stands in the source's bytes, for one who only looks at it. None where it has another ([`response`](Self::response)):
+    /// it is changed or odd, or there is none.
+    pub(crate) fn look_at_response<T>(&self, at: impl FnOnce(Option<(Duration, ResponseParts<'_>)>) -> T) -> T {
+        match self.shared.response.get() {
+            Some((seen, wire)) if self.changes.is_empty() && self.relayed.is_none() => {
+                ResponseParts::look(wire, |parts| at(parts.ok().flatten().map(|(parts, _)| (*seen, parts))))
+            }
+            _ => at(None),
+        }
     }
 
     /// When the request's last byte was seen, since the start.

@@ -10,4 +10,5 @@ mod lenient;
 
 pub use body::{BodyDecoder, BodyError, Piece, Span};
 pub use framing::{Framing, FramingError, request_framing, response_framing};
+pub(crate) use head::ResponseParts;
 pub use head::{HeadError, Header, Headers, MAX_HEADERS, RequestHead, ResponseHead, head_length};

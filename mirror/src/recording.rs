@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 pub mod avro;
 pub mod file;
+pub(crate) mod view;
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]

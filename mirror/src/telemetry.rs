@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
 
 mod observed;
 
@@ -55,7 +55,12 @@ pub struct Reasons(Box<[IntCounter]>);
 impl Reasons {
     /// One more for the reason of this number.
     pub fn inc(&self, reason: usize) {
-        self.0[reason].inc();
+        self.inc_by(reason, 1);
+    }
+
+    /// So many more.
+    pub fn inc_by(&self, reason: usize, count: u64) {
+        self.0[reason].inc_by(count);
     }
 
     /// The reasons that have happened, by number.
@@ -305,6 +310,16 @@ impl SinkMetrics {
     /// Whether it has had to do with any exchange.
     pub(crate) fn is_counted(&self) -> bool {
         self.offered.get() + self.skipped.total() > 0
+    }
+
+    /// Counts what became of so many copies.
+    pub(crate) fn settle(&self, outcome: Outcome, count: u64) {
+        match outcome {
+            Outcome::Delivered => self.delivered.inc_by(count),
+            Outcome::Dropped(reason) => self.dropped.inc_by(reason as usize, count),
+            Outcome::Failed(reason) => self.failed.inc_by(reason as usize, count),
+            Outcome::Skipped(reason) => self.skipped.inc_by(reason as usize, count),
+        }
     }
 
     /// Offered and not yet settled.

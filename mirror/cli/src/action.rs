@@ -21,12 +21,17 @@ pub(crate) enum Action {
         admin: UpstreamAddress,
     },
     Print(Box<Config>),
-    Check { file: PathBuf, config: Box<Config> },
+    Check {
+        file: PathBuf,
+        config: Box<Config>,
+    },
     Interfaces,
     Schema,
     Completions(Shell),
     Man,
-    Demo { requests: u64 },
+    Demo {
+        requests: u64,
+    },
 }
 
 /// Why nothing is done.
@@ -41,7 +46,7 @@ impl Action {
     pub(crate) fn resolve(args: Args) -> Result<Action, Refused> {
         let in_file = |file: &Path| {
             let what = file.display().to_string();
-            move |faults| Refused { what, faults }
+            move |faults| Refused { what: what.clone(), faults }
         };
         Ok(match args.command {
             None => Action::with(Draft::default(), &args.flags)
@@ -50,8 +55,8 @@ impl Action {
                 let told = in_file(&file);
                 let settings = Settings::read(file, flags, watch).map_err(&told)?;
                 match settings.flags.print_config {
-                    true => Action::Print(Box::new(settings.draft().and_then(Draft::typed).map_err(told)?)),
-                    false => Action::Run { config: Box::new(settings.config().map_err(told)?), from: Some(settings) },
+                    true => Action::Print(Box::new(settings.draft().and_then(Draft::typed).map_err(&told)?)),
+                    false => Action::Run { config: Box::new(settings.config().map_err(&told)?), from: Some(settings) },
                 }
             }
             Some(Command::Reload { admin }) => match admin.parse() {

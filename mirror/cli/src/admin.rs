@@ -40,13 +40,15 @@ impl Admin {
         let listeners = match &config.admin.address {
             AdminAddress::Off => None,
             AdminAddress::Address(address) => Some(bind(address)?),
-            AdminAddress::Default => match DEFAULT_ADMIN.parse().map_err(std::io::Error::other).and_then(|a| bind(&a)) {
-                Ok(listeners) => Some(listeners),
-                Err(error) => {
-                    tracing::warn!(address = DEFAULT_ADMIN, %error, "no admin endpoint: give --admin another address");
-                    None
+            AdminAddress::Default => {
+                match DEFAULT_ADMIN.parse().map_err(std::io::Error::other).and_then(|a| bind(&a)) {
+                    Ok(listeners) => Some(listeners),
+                    Err(error) => {
+                        tracing::warn!(address = DEFAULT_ADMIN, %error, "no admin endpoint: give --admin another address");
+                        None
+                    }
                 }
-            },
+            }
         };
         let (listeners, telemetry) = (std::cell::Cell::new(listeners), telemetry.clone());
         Ok(Admin { listeners, telemetry, ready: Arc::default() })

@@ -41,6 +41,7 @@ async fn post(to: &UpstreamAddress, path: &str) -> anyhow::Result<(StatusCode, S
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let answer = client.request(request).await?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
+    let body =
+        Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
     Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
 }

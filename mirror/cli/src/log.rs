@@ -60,7 +60,8 @@ pub(crate) fn start(config: &LogConfig) -> Log {
         Some(queue) => EitherWriter::A(queue.clone()),
         None => EitherWriter::B(Stderr),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter(&config.level)).with_writer(writer).with_target(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter(&config.level)).with_writer(writer).with_target(false);
     let (started, level): (_, Level) = if people {
         let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
         let level = subscriber.reload_handle();

@@ -68,7 +68,11 @@ impl Reloader {
         telemetry: &Telemetry,
     ) -> Arc<Reloader> {
         let counter = |result| {
-            telemetry.counter("mirror_reloads_total", "Reloads of the settings, by what came of them.", ("result", result))
+            telemetry.counter(
+                "mirror_reloads_total",
+                "Reloads of the settings, by what came of them.",
+                ("result", result),
+            )
         };
         let last_success = Arc::new(AtomicU64::new(now()));
         let told = last_success.clone();
@@ -177,7 +181,11 @@ impl Reloader {
         if !left.is_empty() {
             // Good by themselves, but not beside what stays.
             let beside = |fault: Fault| Fault {
-                expected: format!("{} (until the next start, as {} cannot change before)", fault.expected, left.join(", ")),
+                expected: format!(
+                    "{} (until the next start, as {} cannot change before)",
+                    fault.expected,
+                    left.join(", ")
+                ),
                 ..fault
             };
             taken.validate().map_err(|faults| Faults(faults.0.into_iter().map(beside).collect()))?;
@@ -263,7 +271,10 @@ impl std::fmt::Display for NotReloaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             NotReloaded::FlagsAlone => {
-                writeln!(f, "mirror: expected one that was started by `mirror run FILE`: this one has flags alone, and nothing to reload")
+                writeln!(
+                    f,
+                    "mirror: expected one that was started by `mirror run FILE`: this one has flags alone, and nothing to reload"
+                )
             }
             NotReloaded::Refused(refused) => writeln!(f, "{refused}"),
             NotReloaded::Draining => writeln!(f, "{}", ControlError::Draining),

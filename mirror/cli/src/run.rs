@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::config::{Config, Fault, Faults};
+use mirror::config::{Config, Fault, Faults, Period};
 use mirror::engine::Engine;
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
@@ -89,7 +89,11 @@ impl Running {
         });
         let captures = listener::Opened::open(config).map_err(|refused| faults.0.extend(refused));
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
-            faults.0.push(Fault::new("admin", &config.admin, format!("an address that can be listened on ({error})")));
+            faults.0.push(Fault::new(
+                "admin",
+                &config.admin.address,
+                format!("an address that can be listened on ({error})"),
+            ));
         });
         if let Some(record) = &config.record
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
@@ -149,7 +153,7 @@ impl Running {
             tokio::select! {
                 name = signals.next() => tracing::info!(signal = name, "draining"),
                 () = hung_up(&mut hangups, &self.reloader) => tracing::info!("the terminal is gone: draining"),
-                () = exit_after(&self.reloader.config()) => tracing::info!("exit_after: draining"),
+                () = exit_after(self.reloader.config().exit_after) => tracing::info!("exit_after: draining"),
                 () = self.read_to_the_end() => tracing::info!("the saved captures are read: draining"),
                 () = line.show() => {}
             }
@@ -223,8 +227,8 @@ async fn ended<T>(thread: &std::thread::JoinHandle<T>) {
     }
 }
 
-async fn exit_after(config: &Config) {
-    match &config.exit_after {
+async fn exit_after(period: Option<Period>) {
+    match period {
         Some(period) => tokio::time::sleep(period.0).await,
         None => std::future::pending().await,
     }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../tests/engine/operations.rs"]
 mod operations;
 
-fuzz_target!(|case: (operations::Manner, u32, Vec<operations::Op>)| {
-    let (manner, memory, ops) = case;
-    operations::run(manner, 20_000 + memory as usize % 2_000_000, &ops);
+fuzz_target!(|case: (operations::Manner, u32, u8, Vec<operations::Op>)| {
+    let (manner, memory, stages, ops) = case;
+    operations::run(manner, 20_000 + memory as usize % 2_000_000, stages, &ops);
 });

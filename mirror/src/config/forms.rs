@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::{AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, RecordConfig, ShadowConfig};
+use super::{
+    AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ShadowConfig,
+};
 
 /// One, or a list of them.
 pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -40,6 +42,11 @@ pub(super) fn admin_schema(generator: &mut SchemaGenerator) -> Schema {
     word_or_map_schema::<AdminConfig>(generator)
 }
 
+/// `order`: a key or a map.
+pub(super) fn order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OrderConfig>, D::Error> {
+    Ok(Option::<WordOrMap<OrderConfig>>::deserialize(deserializer)?.map(|WordOrMap(order)| order))
+}
+
 pub(super) fn listen_schema(generator: &mut SchemaGenerator) -> Schema {
     let one = generator.subschema_for::<ListenAddress>();
     json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
@@ -57,6 +64,11 @@ pub(super) fn shadow_schema(generator: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn record_schema(generator: &mut SchemaGenerator) -> Schema {
     let one = word_or_map_schema::<RecordConfig>(generator);
+    json_schema!({ "anyOf": [one, { "type": "null" }] })
+}
+
+pub(super) fn order_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = word_or_map_schema::<OrderConfig>(generator);
     json_schema!({ "anyOf": [one, { "type": "null" }] })
 }
 

@@ -9,8 +9,13 @@ use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::forms::{self, order_schema};
 use super::text::one_word;
 use super::{ByteSize, Expected, Fraction, Period, StageConfig, Target, seconds};
+
+mod order;
+
+pub use order::OrderConfig;
 
 /// One target that requests are shadowed to, with the bounds of its sink. In YAML a plain string is its target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +41,11 @@ pub struct ShadowConfig {
     /// Copies that wait for a free slot; beyond it they are dropped (`queue_full`). 1024 rides out a pause of 100 ms at 10k requests a second.
     #[serde(default = "default_queue")]
     pub queue: NonZeroUsize,
+    /// What goes to the target in its order, and not side by side: copies of one `connection`, one `cookie.session`. As many may wait for those before
+    /// them as in `queue`.
+    #[serde(default, deserialize_with = "forms::order", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "order_schema")]
+    pub order: Option<OrderConfig>,
     /// How long a TCP connection may take to open.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: Period,
@@ -85,6 +95,7 @@ impl ShadowConfig {
             host: HostPolicy::default(),
             concurrency: default_concurrency(),
             queue: default_queue(),
+            order: None,
             connect_timeout: default_connect_timeout(),
             timeout: default_shadow_timeout(),
             lag: default_lag(),

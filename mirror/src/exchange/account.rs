@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Answer, Response, Shared};
 use crate::budget::Share;
 use crate::outcome::{DropReason, FailReason, Outcome, SkipReason};
+use crate::sink::SinkSlot;
 
 /// One sink's account of one exchange: settled exactly once, at the latest when it is dropped. This is what makes
 /// offered = delivered + dropped + failed hold whatever happens to a task.
@@ -77,13 +78,7 @@ impl Account {
             return;
         }
         self.state = State::Settled;
-        let metrics = &self.shared.sinks[self.sink].metrics;
-        match outcome {
-            Outcome::Delivered => metrics.delivered.inc(),
-            Outcome::Dropped(reason) => metrics.dropped.inc(reason as usize),
-            Outcome::Failed(reason) => metrics.failed.inc(reason as usize),
-            Outcome::Skipped(reason) => metrics.skipped.inc(reason as usize),
-        }
+        self.shared.sinks[self.sink].metrics.settle(outcome, 1);
         self.shared.answers.settle(self.sink, || Answer { outcome, response });
     }
 }
@@ -94,5 +89,43 @@ impl Drop for Account {
         if self.state != State::Settled {
             self.close(Outcome::Dropped(DropReason::Shutdown), None);
         }
+    }
+}
+
+/// Accounts that are settled together, without what their exchanges hold. Dropped unsettled, they count as dropped at shutdown.
+#[derive(Default)]
+pub(crate) struct Accounts(Vec<Alike>);
+
+/// Those of one sink.
+struct Alike {
+    sinks: Arc<[SinkSlot]>,
+    sink: usize,
+    count: u64,
+}
+
+impl Accounts {
+    /// Adds one. What its exchange holds is let go of with the last that refers to it.
+    pub(crate) fn add(&mut self, mut account: Account) {
+        account.offer();
+        account.state = State::Settled;
+        let (sinks, sink) = (&account.shared.sinks, account.sink);
+        match self.0.last_mut() {
+            Some(last) if last.sink == sink && Arc::ptr_eq(&last.sinks, sinks) => last.count += 1,
+            _ => self.0.push(Alike { sinks: sinks.clone(), sink, count: 1 }),
+        }
+    }
+
+    /// Settles all. Only for sinks that are no targets: nobody waits for their answers.
+    pub(crate) fn settle(&mut self, outcome: Outcome) {
+        for Alike { sinks, sink, count } in self.0.drain(..) {
+            debug_assert!(!sinks[sink].answers);
+            sinks[sink].metrics.settle(outcome, count);
+        }
+    }
+}
+
+impl Drop for Accounts {
+    fn drop(&mut self) {
+        self.settle(Outcome::Dropped(DropReason::Shutdown));
     }
 }

@@ -29,6 +29,11 @@ impl Headers {
         self.0.iter()
     }
 
+    /// The lines, all together.
+    pub(crate) fn lines(&self) -> &[Header] {
+        &self.0
+    }
+
     /// The first value of this name, in any case.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name.as_bytes())).map(|h| &h.value)
@@ -214,21 +219,62 @@ impl ResponseHead {
     /// # Errors
     /// When it cannot become a head, or has more than [`MAX_HEADERS`] headers.
     pub fn parse(wire: &Bytes) -> Result<Option<(ResponseHead, usize)>, HeadError> {
-        with_room(wire, Self::parse_with)
+        ResponseParts::look(wire, |parts| {
+            let owned = |(parts, length): (ResponseParts<'_>, usize)| {
+                let head = ResponseHead {
+                    minor: parts.minor,
+                    status: parts.status,
+                    reason: wire.slice_ref(parts.reason),
+                    headers: Headers::of(wire, parts.headers),
+                    odd: false,
+                };
+                (head, length)
+            };
+            parts.map(|parts| parts.map(owned))
+        })
     }
 
-    fn parse_with<'b>(wire: &'b Bytes, table: &mut Table<'b>) -> Result<Option<(ResponseHead, usize)>, HeadError> {
+    /// The version as on the wire.
+    pub fn version(&self) -> &'static str {
+        version(self.minor)
+    }
+}
+
+/// A response's head as it stands in its bytes, for one who only looks at it: a reference to each part, counted, costs more than the parsing.
+#[derive(Debug)]
+pub(crate) struct ResponseParts<'a> {
+    pub(crate) minor: u8,
+    pub(crate) status: u16,
+    pub(crate) reason: &'a [u8],
+    pub(crate) headers: &'a [httparse::Header<'a>],
+}
+
+impl ResponseParts<'_> {
+    /// As [`ResponseHead::parse`].
+    pub(crate) fn look<T>(
+        wire: &[u8],
+        at: impl FnOnce(Result<Option<(ResponseParts<'_>, usize)>, HeadError>) -> T,
+    ) -> T {
+        let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+        match ResponseParts::parse(wire, &mut few) {
+            Err(HeadError::TooManyHeaders) => {
+                at(ResponseParts::parse(wire, &mut vec![MaybeUninit::uninit(); MAX_HEADERS]))
+            }
+            parsed => at(parsed),
+        }
+    }
+
+    fn parse<'a>(wire: &'a [u8], table: &'a mut Table<'a>) -> Result<Option<(ResponseParts<'a>, usize)>, HeadError> {
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut parsed, wire, table)? {
             httparse::Status::Partial => Ok(None),
             httparse::Status::Complete(length) => Ok(Some((
-                ResponseHead {
+                ResponseParts {
                     minor: parsed.version.unwrap_or(1),
                     status: parsed.code.unwrap_or_default(),
-                    reason: wire.slice_ref(parsed.reason.unwrap_or_default().as_bytes()),
-                    headers: Headers::of(wire, parsed.headers),
-                    odd: false,
+                    reason: parsed.reason.unwrap_or_default().as_bytes(),
+                    headers: parsed.headers,
                 },
                 length,
             ))),
@@ -236,7 +282,7 @@ impl ResponseHead {
     }
 
     /// The version as on the wire.
-    pub fn version(&self) -> &'static str {
+    pub(crate) fn version(&self) -> &'static str {
         version(self.minor)
     }
 }

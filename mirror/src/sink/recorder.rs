@@ -1,7 +1,6 @@
 //! Records exchanges. Each is collected while it flows, encoded when it has ended and its targets have answered, and written in
 //! blocks by a thread of its own: a disk that is slow or full costs records, and nobody else anything.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
-use crate::exchange::{Account, Exchange};
+use crate::exchange::Account;
 use crate::pressure::Backlog;
 use crate::queue::{ExchangeStream, Offer};
 use crate::recording::file::FileError;
@@ -22,7 +21,7 @@ mod collect;
 mod disk;
 
 use batch::Batch;
-use collect::Collected;
+use collect::Collecting;
 use disk::Disk;
 pub use disk::file_options;
 
@@ -41,8 +40,6 @@ pub struct Recorder {
     flush_bytes: usize,
     flush_interval: Duration,
     answer_wait: Duration,
-    budget: Arc<Budget>,
-    share: Arc<Share>,
     batch: Mutex<Batch>,
     disk: Disk,
 }
@@ -64,9 +61,7 @@ impl Recorder {
             flush_bytes,
             flush_interval: config.flush_interval.0,
             answer_wait: config.answer_wait.0,
-            budget: budget.clone(),
-            batch: Mutex::new(Batch::new(flush_bytes)),
-            share: share.clone(),
+            batch: Mutex::new(Batch::new(flush_bytes, budget, share)),
             disk: Disk::open(config, budget, share, telemetry)?,
         })
     }
@@ -77,21 +72,22 @@ impl Recorder {
     }
 
     /// Collects one exchange to its end and records it.
-    async fn record(&self, exchange: Exchange, account: Account) {
-        match collect::collect(exchange, self.max_body).await {
-            Err(reason) => account.dropped(reason),
-            Ok(mut collected) => {
-                let exchange = &collected.exchange;
-                let _ = timeout(self.answer_wait, poll_fn(|cx| exchange.poll_answered(cx))).await;
-                collected.record.answers = collect::answers(exchange).await;
-                self.push(collected, account);
-            }
+    async fn record(&self, mut collecting: Collecting, account: Account) {
+        if let Err(reason) = collecting.read(self.max_body).await {
+            return account.dropped(reason);
         }
+        let _ = timeout(self.answer_wait, collecting.answered()).await;
+        self.push(collecting, account).await;
     }
 
-    fn push(&self, collected: Collected, account: Account) {
+    /// Records an exchange whose bodies have been read.
+    async fn push(&self, collecting: Collecting, account: Account) {
+        let collected = match collecting.end().await {
+            Ok(collected) => collected,
+            Err(reason) => return account.dropped(reason),
+        };
         let mut batch = self.batch();
-        let refused = batch.push(collected, account, &self.budget, &self.share).err();
+        let refused = batch.push(collected, account).err();
         // Where there is no room for more, what is there is to leave at once.
         if batch.len() >= self.flush_bytes || (refused.is_some() && !batch.is_empty()) {
             self.disk.write(batch.take());
@@ -141,11 +137,15 @@ impl Sink for Recorder {
                 let Some(Offer { exchange, account }) = offer.take() else { break };
                 // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
                 // listener offers.
-                if exchange.is_over() {
-                    recorder.record(exchange, account).await;
-                } else {
-                    let recorder = recorder.clone();
-                    collecting.spawn(async move { recorder.record(exchange, account).await });
+                let is_over = exchange.is_over();
+                let mut begun = Collecting::new(exchange);
+                match if is_over { begun.take(recorder.max_body) } else { Ok(false) } {
+                    Ok(true) => recorder.push(begun, account).await,
+                    Ok(false) => {
+                        let recorder = recorder.clone();
+                        collecting.spawn(async move { recorder.record(begun, account).await });
+                    }
+                    Err(reason) => account.dropped(reason),
                 }
                 if more > 0 {
                     offer = stream.try_next();

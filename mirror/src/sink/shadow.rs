@@ -18,12 +18,15 @@ use crate::telemetry::{Durations, Telemetry};
 mod answer;
 mod backoff;
 mod connection;
+mod order;
+mod pipelined;
 mod pool;
 mod request;
 
 use answer::Keep;
 use backoff::Backoff;
 use connection::Fault;
+use order::{Order, Turn};
 use pool::Pool;
 
 /// One target.
@@ -33,6 +36,7 @@ pub struct Shadow {
     host: HostPolicy,
     marker: MarkerConfig,
     concurrency: usize,
+    order: Option<Order>,
     timeout: std::time::Duration,
     retries: u32,
     /// How much of a request is kept so that it can be sent again: half of what it may be behind.
@@ -60,6 +64,7 @@ impl Shadow {
             host: config.host.clone(),
             marker: marker.clone(),
             concurrency: config.concurrency.get(),
+            order: config.order.as_ref().map(|order| Order::new(order, config.queue.get(), &name, telemetry)),
             timeout: config.timeout.0,
             retries: config.retries,
             rewind: config.lag.bytes() / 2,
@@ -73,32 +78,54 @@ impl Shadow {
         }
     }
 
+    /// The copy, where it may be sent now.
+    fn admit(&self, offer: Offer) -> Option<Offer> {
+        if offer.exchange.is_ambiguous() {
+            offer.account.dropped(DropReason::Ambiguous);
+        } else if !self.backoff.admits(Instant::now()) {
+            offer.account.dropped(DropReason::Backoff);
+        } else {
+            return Some(offer);
+        }
+        None
+    }
+
+    /// The session's next copy that may be sent.
+    fn next(&self, session: Option<u64>) -> Option<Offer> {
+        let (order, session) = self.order.as_ref().zip(session)?;
+        while let Some(offer) = order.next(session) {
+            if let Some(offer) = self.admit(offer) {
+                return Some(offer);
+            }
+        }
+        None
+    }
+
+    /// Sends a copy, and what waits behind it in its session.
+    async fn deliver_session(&self, first: Offer, session: Option<u64>) {
+        if let (Some(order), Some(session)) = (&self.order, session)
+            && order.pipelined
+        {
+            return pipelined::deliver(self, order, session, first).await;
+        }
+        let mut next = Some(first);
+        while let Some(Offer { exchange, account }) = next {
+            self.deliver(exchange, account, session).await;
+            next = self.next(session);
+        }
+    }
+
     /// Sends one copy, and again where that may be, and settles its account.
-    async fn deliver(&self, mut exchange: Exchange, account: Account) {
+    async fn deliver(&self, mut exchange: Exchange, account: Account, session: Option<u64>) {
         let Some(mut body) = exchange.take_request_body() else { return };
-        let Ok(request) = request::encode(&exchange.request, &self.target, &self.host, &self.marker) else {
-            self.backoff.undecided();
-            return account.dropped(DropReason::Ambiguous);
-        };
+        let Some(request) = self.encode(&exchange) else { return account.dropped(DropReason::Ambiguous) };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
         body.mark_start(self.rewind);
-        let keep = account.answer_share().map(|share| Keep {
-            most: self.answer_body,
-            budget: self.budget.clone(),
-            share: share.clone(),
-        });
+        let keep = self.keep(&account);
         let mut retries = self.retries;
         loop {
-            match self.send(&request, &mut body, keep.as_ref()).await {
-                Ok(mut response) => {
-                    self.backoff.succeeded();
-                    if let Some(response) = &mut response {
-                        for change in exchange.changes() {
-                            change.answer(&exchange, response).await;
-                        }
-                    }
-                    return account.delivered(response);
-                }
+            match self.send(&request, &mut body, keep.as_ref(), session).await {
+                Ok(response) => return self.answered(&exchange, account, response).await,
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
                     return account.dropped(reason);
@@ -118,16 +145,43 @@ impl Shadow {
         }
     }
 
+    /// The copy as it is sent; none where its framing is ambiguous.
+    fn encode(&self, exchange: &Exchange) -> Option<request::Request> {
+        let request = request::encode(&exchange.request, &self.target, &self.host, &self.marker).ok();
+        if request.is_none() {
+            self.backoff.undecided();
+        }
+        request
+    }
+
+    /// How the answer is kept, where anybody reads answers.
+    fn keep(&self, account: &Account) -> Option<Keep> {
+        let share = account.answer_share()?.clone();
+        Some(Keep { most: self.answer_body, budget: self.budget.clone(), share })
+    }
+
+    /// Settles the account of a copy that was answered, once the stages have seen the answer.
+    async fn answered(&self, exchange: &Exchange, account: Account, mut response: Option<Response>) {
+        self.backoff.succeeded();
+        if let Some(response) = &mut response {
+            for change in exchange.changes() {
+                change.answer(exchange, response).await;
+            }
+        }
+        account.delivered(response);
+    }
+
     async fn send(
         &self,
         request: &request::Request,
         body: &mut BodyReader,
         keep: Option<&Keep>,
+        session: Option<u64>,
     ) -> Result<Option<Response>, Fault> {
         // A reader that is cut off while it waits for a connection must not hold on to anything meanwhile.
         let mut connection = tokio::select! {
             biased;
-            connection = self.pool.get() => connection.map_err(Fault::Failed)?,
+            connection = self.pool.get(session) => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
         let done = connection.exchange(request, body, keep, self.timeout).await?;
@@ -148,18 +202,19 @@ impl Sink for Shadow {
         let serve = async {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
-                let Some(Offer { exchange, account }) = stream.next().await else { break };
-                if exchange.is_ambiguous() {
-                    account.dropped(DropReason::Ambiguous);
-                    continue;
-                }
-                if !shadow.backoff.admits(Instant::now()) {
-                    account.dropped(DropReason::Backoff);
-                    continue;
-                }
+                let Some(offer) = stream.next().await else { break };
+                let (offer, session) = match &shadow.order {
+                    None => (offer, None),
+                    Some(order) => match order.take(offer) {
+                        Turn::Now(offer, session) => (offer, session),
+                        Turn::Later => continue,
+                    },
+                };
+                // What waits in a session goes on whatever became of the first.
+                let Some(offer) = shadow.admit(offer).or_else(|| shadow.next(session)) else { continue };
                 let shadow = shadow.clone();
                 tokio::spawn(async move {
-                    shadow.deliver(exchange, account).await;
+                    shadow.deliver_session(offer, session).await;
                     drop(slot);
                 });
             }

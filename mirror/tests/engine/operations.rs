@@ -63,11 +63,30 @@ pub(crate) enum Op {
     Fraction { part: u8 },
 }
 
+/// Stages for all, for the target, and for the recorder: each bit of `choice` is one of them.
+fn pipelines(config: &mut Config, choice: u8) {
+    let body = "{rewrite: {body: {max_body: 16KiB, replace: [{match: q, with: xy}]}}}";
+    let withheld = "{rewrite: {body: {max_body: 8KiB, unreadable: withhold, replace: [{match: y, with: ''}]}}}";
+    let response =
+        "{rewrite: {response: {body: {max_body: 32KiB, unreadable: withhold, replace: [{match: r, with: s}]}}}}";
+    let by_status = "{filter: {allow: 'status = 200 or not status'}}";
+    let by_size = "{filter: {deny: 'response_size > 100KB'}}";
+    let chosen = |stages: &[(u8, &str)]| {
+        let stages: Vec<&str> = stages.iter().filter(|(bit, _)| choice & bit != 0).map(|(_, stage)| *stage).collect();
+        Config::from_yaml(&format!("{{listen: ':1', upstream: ':2', pipeline: [{}]}}", stages.join(", ")))
+            .expect("stages")
+            .pipeline
+    };
+    config.pipeline = chosen(&[(1, by_status), (2, body), (4, response)]);
+    config.shadow[0].pipeline = chosen(&[(8, withheld), (16, by_size)]);
+    config.record.as_mut().expect("a recorder").pipeline = chosen(&[(32, by_size), (64, response), (128, body)]);
+}
+
 /// Runs the operations and checks what must hold whatever they were.
 ///
 /// # Panics
 /// When it does not.
-pub(crate) fn run(manner: Manner, memory: usize, ops: &[Op]) {
+pub(crate) fn run(manner: Manner, memory: usize, stages: u8, ops: &[Op]) {
     let folder = tempfile::tempdir().expect("a folder");
     let paths = ["ops.avro", "other.avro"].map(|name| folder.path().join(name));
     let mut shadow = ShadowConfig::new(target(manner).to_string().parse().expect("an address"));
@@ -79,6 +98,7 @@ pub(crate) fn run(manner: Manner, memory: usize, ops: &[Op]) {
     record.answer_wait = mirror::config::Period(Duration::from_millis(300));
     let mut config = Config { shadow: vec![shadow], record: Some(record), ..Config::default() };
     config.limits.memory = format!("{memory}").parse().expect("a size");
+    pipelines(&mut config, stages);
 
     let telemetry = Telemetry::new();
     let engine = Engine::start(&config, "test", &telemetry).expect("an engine");

@@ -4,7 +4,12 @@ use bytes::Bytes;
 
 /// A piece of a body of at least this many bytes is not copied into a block, which holds it as it came: a long body is held once. Below
 /// it the copy costs less than an entry in a list and a call of the compressor.
-pub(super) const LONG: usize = 4 << 10;
+const LONG: usize = 4 << 10;
+
+/// Whether a piece of this length is held as it came.
+pub(super) fn is_long(length: usize) -> bool {
+    length >= LONG
+}
 
 /// Some records, encoded and not yet compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,7 +52,7 @@ impl Block {
 
     /// Appends a piece of a body.
     pub(super) fn put_piece(&mut self, piece: &Bytes) {
-        if piece.len() < LONG {
+        if !is_long(piece.len()) {
             return self.data.extend_from_slice(piece);
         }
         self.long.push((self.data.len(), piece.clone()));

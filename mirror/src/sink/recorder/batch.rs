@@ -3,56 +3,74 @@
 use std::sync::Arc;
 
 use super::collect::Collected;
-use crate::body::BodyReader;
-use crate::budget::{Budget, Charge, Share};
-use crate::exchange::Account;
+use crate::budget::{Budget, Charge, HeldBack, Share};
+use crate::exchange::{Account, Accounts};
 use crate::outcome::DropReason;
-use crate::recording::avro::{Block, BlockEncoder, copied};
+use crate::recording::avro::{Block, BlockEncoder, Size};
+use crate::recording::view::{Line, RecordView};
 
 /// A block in the making.
 pub(super) struct Batch {
     encoder: BlockEncoder,
-    records: Vec<Pending>,
+    pending: Pending,
+    budget: Arc<Budget>,
+    share: Arc<Share>,
 }
 
 /// A block on its way to the disk.
 pub(super) struct Full {
     pub(super) block: Block,
-    pub(super) records: Vec<Pending>,
+    pub(super) pending: Pending,
 }
 
-/// What a record holds until it is written.
+/// What the records of a block hold until it is written. All else of their exchanges is gone by then: it is in the block.
 pub(super) struct Pending {
-    pub(super) account: Account,
-    /// The bodies, which the block refers to, count to the recorder's share as long as their readers are there.
-    _bodies: [Option<BodyReader>; 2],
+    pub(super) accounts: Accounts,
     /// Covers what the block has of its own.
-    _charge: Charge,
+    charge: Charge,
+    /// The bodies that the block refers to.
+    bodies: HeldBack,
+}
+
+impl Pending {
+    fn nothing(budget: &Arc<Budget>, share: &Arc<Share>) -> Pending {
+        Pending { accounts: Accounts::default(), charge: budget.charge_none(share), bodies: HeldBack::none(share) }
+    }
 }
 
 impl Batch {
-    pub(super) fn new(capacity: usize) -> Batch {
-        Batch { encoder: BlockEncoder::new(capacity), records: Vec::new() }
+    /// Blocks of about `capacity` bytes. What is held until they are written counts to `share`.
+    pub(super) fn new(capacity: usize, budget: &Arc<Budget>, share: &Arc<Share>) -> Batch {
+        Batch {
+            encoder: BlockEncoder::new(capacity),
+            pending: Pending::nothing(budget, share),
+            budget: budget.clone(),
+            share: share.clone(),
+        }
     }
 
     /// Adds a record; gives the account back where there is no room for its encoding.
-    pub(super) fn push(
-        &mut self,
-        Collected { record, bodies, .. }: Collected,
-        account: Account,
-        budget: &Arc<Budget>,
-        share: &Arc<Share>,
-    ) -> Result<(), (Account, DropReason)> {
-        let charge = match budget.charge_to(share, copied(&record)) {
-            Ok(charge) => charge,
+    pub(super) fn push(&mut self, collected: Collected, account: Account) -> Result<(), (Account, DropReason)> {
+        let held = match collected.record(self) {
+            Ok(held) => held,
             Err(reason) => return Err((account, reason)),
         };
-        if let Err(error) = self.encoder.push(&record) {
-            tracing::warn!(%error, "an exchange cannot be recorded");
-            return Err((account, DropReason::Memory));
-        }
-        self.records.push(Pending { account, _bodies: bodies, _charge: charge });
+        // With it, here and now, goes the memory of the exchange, which this thread has just read.
+        drop(collected);
+        self.pending.bodies.take_over(held);
+        self.pending.accounts.add(account);
         Ok(())
+    }
+
+    /// Encodes a record, and says how many bytes of bodies the block holds as they came.
+    pub(super) fn encode<Q: Line, S: Line>(&mut self, record: &RecordView<'_, Q, S>) -> Result<usize, DropReason> {
+        let size = Size::of(record);
+        self.pending.charge.grow(size.copied)?;
+        self.encoder.push_view(record, size).map_err(|error| {
+            tracing::warn!(%error, "an exchange cannot be recorded");
+            DropReason::Memory
+        })?;
+        Ok(size.held)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,10 +78,11 @@ impl Batch {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.encoder.is_empty()
     }
 
     pub(super) fn take(&mut self) -> Full {
-        Full { block: self.encoder.take(), records: std::mem::take(&mut self.records) }
+        let pending = std::mem::replace(&mut self.pending, Pending::nothing(&self.budget, &self.share));
+        Full { block: self.encoder.take(), pending }
     }
 }

@@ -1,183 +1,275 @@
 //! Collects one exchange as a record, while it flows.
 
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::batch::Batch;
 use crate::body::{BodyEnd, BodyReader, Chunk};
-use crate::exchange::{Exchange, Response};
-use crate::http1::{HeadError, Headers, RequestHead, ResponseHead};
+use crate::exchange::{Answer, Exchange, Response};
+use crate::http1::{Header, Headers, RequestHead};
 use crate::outcome::{Abort, DropReason};
-use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+use crate::recording::view::{MessageView, RecordView, ResponseView};
+use crate::recording::{RecordedAnswer, RecordedMessage, RecordedResponse};
 
 /// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
 const READ_EVERY: u64 = 256 * 1024;
 
+/// An exchange while its bodies are read.
+pub(super) struct Collecting {
+    exchange: Exchange,
+    request: Body,
+    response: Body,
+}
+
 /// An exchange that has come to its end.
 pub(super) struct Collected {
-    pub(super) record: Record,
-    /// For what comes after the end: the targets' answers.
-    pub(super) exchange: Exchange,
-    /// The bodies' readers: what they have not given back, which the record holds, counts to the recorder as long as they are there.
-    pub(super) bodies: [Option<BodyReader>; 2],
+    exchange: Exchange,
+    request: Body,
+    response: Body,
+    answers: Vec<RecordedAnswer>,
 }
 
 /// A body as far as it is kept.
 #[derive(Default)]
 struct Body {
+    /// None where there is nothing to read. What it has not given back, which the record holds, counts to the recorder as long as it is there.
+    reader: Option<BodyReader>,
     pieces: Vec<Bytes>,
     length: u64,
     trailers: Option<Bytes>,
     truncated: Option<&'static str>,
+    /// Why the engine lost the rest of it.
+    lost: Option<DropReason>,
+    is_whole: bool,
 }
 
-/// Reads both bodies to their ends.
-///
-/// # Errors
-/// Why the recorder was cut off, or has nothing to record.
-pub(super) async fn collect(mut exchange: Exchange, max_body: u64) -> Result<Collected, DropReason> {
-    let (mut requests, mut responses) = (exchange.take_request_body(), exchange.take_response_body());
-    let (request, response) = tokio::join!(read(requests.as_mut(), max_body), read(responses.as_mut(), max_body));
-    let (request, (response, lost)) = (request?.0, response?);
-    // There was no room for the response's head: the record would tell of an exchange without a response.
-    if let Some(reason) = lost
-        && exchange.response().is_none()
-    {
-        return Err(reason);
+impl Collecting {
+    pub(super) fn new(mut exchange: Exchange) -> Collecting {
+        let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
+        Collecting { exchange, request: Body::of(request), response: Body::of(response) }
     }
-    Ok(Collected { record: record(&exchange, request, response), exchange, bodies: [requests, responses] })
+
+    /// Takes what is there of both bodies, and tells whether that was all.
+    ///
+    /// # Errors
+    /// Why the recorder was cut off.
+    pub(super) fn take(&mut self, max_body: u64) -> Result<bool, DropReason> {
+        Ok(self.request.take(max_body)? & self.response.take(max_body)?)
+    }
+
+    /// Reads both bodies to their ends.
+    ///
+    /// # Errors
+    /// Why the recorder was cut off.
+    pub(super) async fn read(&mut self, max_body: u64) -> Result<(), DropReason> {
+        poll_fn(|cx| {
+            let (request, response) = (self.request.poll(cx, max_body)?, self.response.poll(cx, max_body)?);
+            if request.is_ready() && response.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Resolves when every target has made something of its copy.
+    pub(super) async fn answered(&self) {
+        poll_fn(|cx| self.exchange.poll_answered(cx)).await;
+    }
+
+    /// The bodies have been read: adds what the targets have made of their copies by now, as the recorder's own stages leave it.
+    ///
+    /// # Errors
+    /// Why there is nothing to record.
+    pub(super) async fn end(self) -> Result<Collected, DropReason> {
+        let Collecting { exchange, request, response } = self;
+        // There was no room for the response's head: the record would tell of an exchange without a response.
+        if let Some(reason) = response.lost
+            && exchange.response().is_none()
+        {
+            return Err(reason);
+        }
+        let mut answers = Vec::new();
+        for (target, answer) in exchange.answers() {
+            answers.push(recorded(&exchange, target, answer).await);
+        }
+        Ok(Collected { exchange, request, response, answers })
+    }
 }
 
-/// A body, and why the engine lost the rest of it, where it did.
-async fn read(reader: Option<&mut BodyReader>, most: u64) -> Result<(Body, Option<DropReason>), DropReason> {
-    let mut body = Body::default();
-    let Some(reader) = reader else { return Ok((body, None)) };
-    loop {
-        match reader.try_next()? {
-            None => poll_fn(|cx| reader.poll_behind(cx, READ_EVERY)).await?,
-            Some(Chunk::Data(bytes)) => {
-                let room = usize::try_from(most.saturating_sub(body.length)).unwrap_or(usize::MAX).min(bytes.len());
-                body.length += bytes.len() as u64;
-                match room {
-                    0 => reader.done_with(&bytes),
-                    _ => body.pieces.push(bytes.slice(..room)),
+impl Body {
+    fn of(reader: Option<BodyReader>) -> Body {
+        Body { is_whole: reader.is_none(), reader, ..Body::default() }
+    }
+
+    /// Takes what is there, and tells whether that was all.
+    fn take(&mut self, most: u64) -> Result<bool, DropReason> {
+        let Some(reader) = self.reader.as_mut().filter(|_| !self.is_whole) else { return Ok(true) };
+        while let Some(chunk) = reader.try_next()? {
+            match chunk {
+                Chunk::Data(bytes) => {
+                    let room = usize::try_from(most.saturating_sub(self.length)).unwrap_or(usize::MAX);
+                    self.length += bytes.len() as u64;
+                    if room < bytes.len() {
+                        self.truncated = Some("max_body");
+                    }
+                    match room {
+                        0 => reader.done_with(&bytes),
+                        room if room < bytes.len() => self.pieces.push(bytes.slice(..room)),
+                        _ => self.pieces.push(bytes),
+                    }
                 }
-                if room < bytes.len() {
-                    body.truncated = Some("max_body");
+                Chunk::End(end) => {
+                    let missing = reader.lost();
+                    self.end(end, missing);
+                    return Ok(true);
                 }
             }
-            Some(Chunk::End(end)) => {
-                let missing = reader.lost();
-                body.length = body.length.saturating_add(missing);
-                let mut lost = None;
-                match end {
-                    BodyEnd::Complete(trailers) => {
-                        body.trailers = trailers;
-                        if missing > 0 {
-                            body.truncated = Some(Abort::Capture.label());
-                        }
-                    }
-                    BodyEnd::Aborted(Abort::Capture) => body.truncated = Some(Abort::Capture.label()),
-                    BodyEnd::Aborted(_) => body.truncated = Some("aborted"),
-                    BodyEnd::Lost(reason) => {
-                        body.truncated = Some(reason.label());
-                        lost = Some(reason);
-                    }
+        }
+        Ok(false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<Result<(), DropReason>> {
+        while !self.take(most)? {
+            if let Some(reader) = &mut self.reader {
+                ready!(reader.poll_behind(cx, READ_EVERY))?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// It has ended, and so many bytes of it the source never had.
+    fn end(&mut self, end: BodyEnd, missing: u64) {
+        self.is_whole = true;
+        self.length = self.length.saturating_add(missing);
+        match end {
+            BodyEnd::Complete(trailers) => {
+                self.trailers = trailers;
+                if missing > 0 {
+                    self.truncated = Some(Abort::Capture.label());
                 }
-                return Ok((body, lost));
+            }
+            BodyEnd::Aborted(Abort::Capture) => self.truncated = Some(Abort::Capture.label()),
+            BodyEnd::Aborted(_) => self.truncated = Some("aborted"),
+            BodyEnd::Lost(reason) => {
+                self.truncated = Some(reason.label());
+                self.lost = Some(reason);
             }
         }
     }
-}
 
-fn record(exchange: &Exchange, request: Body, response: Body) -> Record {
-    let head: &RequestHead = &exchange.request;
-    let (response_start, response_head) = exchange.response().unzip();
-    let (end, aborted) = exchange.ended().unzip();
-    let aborted = aborted.flatten().map(Abort::label);
-    let aborted = aborted.or_else(|| doubt(exchange, response_head.as_ref())).map(str::to_owned);
-    Record {
-        id: exchange.id().0,
-        started: exchange.started(),
-        source: exchange.origin().source.to_owned(),
-        client: exchange.origin().client,
-        server: exchange.upstream(),
-        request: RecordedRequest {
-            method: head.method.clone(),
-            target: head.target.clone(),
-            version: Bytes::from_static(head.version().as_bytes()),
-            message: message(head.headers.clone(), request),
-        },
-        response: response_head.and_then(Result::ok).map(|head| recorded(head, response)),
-        aborted,
-        request_end: exchange.request_end(),
-        response_start,
-        end,
-        answers: Vec::new(),
+    fn view<'a, L>(&'a self, headers: &'a [L], trailers: &'a [(Bytes, Bytes)]) -> MessageView<'a, L> {
+        MessageView { headers, body: &self.pieces, body_length: self.length, trailers, truncated: self.truncated }
     }
 }
 
-/// Why an exchange that came to its end is not to be trusted.
-fn doubt(exchange: &Exchange, response: Option<&Result<ResponseHead, HeadError>>) -> Option<&'static str> {
-    match response {
-        Some(Err(_)) => Some("unreadable response"),
-        _ if exchange.is_framed_ambiguously() => Some("ambiguous framing"),
-        Some(Ok(head)) if head.odd => Some("malformed head"),
-        _ if exchange.request.odd => Some("malformed head"),
-        _ => None,
+impl Collected {
+    /// Adds it to the batch, and says how many bytes of bodies that holds as they came.
+    ///
+    /// # Errors
+    /// Why there is no room.
+    pub(super) fn record(&self, batch: &mut Batch) -> Result<usize, DropReason> {
+        let exchange = &self.exchange;
+        let trailers = [&self.request, &self.response].map(|body| trailers(body.trailers.as_ref()));
+        let doubt = |odd: bool| match exchange.is_framed_ambiguously() {
+            true => Some("ambiguous framing"),
+            false => (odd || exchange.request.odd).then_some("malformed head"),
+        };
+        let looked = exchange.look_at_response(|response| {
+            let (at, head) = response?;
+            let start = (head.version(), head.status, head.reason);
+            Some(batch.encode(&self.view(Some((at, Some((start, head.headers)))), &trailers, doubt(false))))
+        });
+        if let Some(encoded) = looked {
+            return encoded;
+        }
+        match exchange.response() {
+            None => batch.encode(&self.view::<Header>(None, &trailers, doubt(false))),
+            Some((at, Err(_))) => {
+                batch.encode(&self.view::<Header>(Some((at, None)), &trailers, Some("unreadable response")))
+            }
+            Some((at, Ok(head))) => {
+                let start = (head.version(), head.status, &head.reason[..]);
+                let response = Some((at, Some((start, head.headers.lines()))));
+                batch.encode(&self.view(response, &trailers, doubt(head.odd)))
+            }
+        }
     }
-}
 
-fn recorded(head: ResponseHead, body: Body) -> RecordedResponse {
-    RecordedResponse {
-        version: Bytes::from_static(head.version().as_bytes()),
-        status: head.status,
-        reason: head.reason,
-        message: message(head.headers, body),
+    /// The record; with when the response came and its head (version, status, reason, lines), both bodies' trailers, and why it is not to be
+    /// trusted though it came to its end.
+    fn view<'a, L>(
+        &'a self,
+        response: Option<(Duration, Option<((&'static str, u16, &'a [u8]), &'a [L])>)>,
+        [of_request, of_response]: &'a [Vec<(Bytes, Bytes)>; 2],
+        doubt: Option<&'static str>,
+    ) -> RecordView<'a, Header, L> {
+        let exchange = &self.exchange;
+        let head: &RequestHead = &exchange.request;
+        let (response_start, response) = response.unzip();
+        let (end, aborted) = exchange.ended().unzip();
+        RecordView {
+            id: exchange.id().0,
+            started: exchange.started(),
+            source: exchange.origin().source,
+            client: exchange.origin().client,
+            server: exchange.upstream(),
+            method: &head.method,
+            target: &head.target,
+            version: head.version().as_bytes(),
+            request: self.request.view(head.headers.lines(), of_request),
+            response: response.flatten().map(|((version, status, reason), headers)| ResponseView {
+                version: version.as_bytes(),
+                status,
+                reason,
+                message: self.response.view(headers, of_response),
+            }),
+            aborted: aborted.flatten().map(Abort::label).or(doubt),
+            request_end: exchange.request_end(),
+            response_start,
+            end,
+            answers: &self.answers,
+        }
     }
-}
-
-fn message(headers: Headers, body: Body) -> RecordedMessage {
-    RecordedMessage {
-        headers: lines(headers),
-        body: body.pieces,
-        body_length: body.length,
-        trailers: trailers(body.trailers.as_ref()),
-        truncated: body.truncated.map(str::to_owned),
-    }
-}
-
-fn lines(headers: Headers) -> Vec<(Bytes, Bytes)> {
-    headers.into_iter().map(|header| (header.name, header.value)).collect()
 }
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
-    section.and_then(read).map(lines).unwrap_or_default()
+    section.and_then(read).map(pairs).unwrap_or_default()
 }
 
-/// What the targets have made of their copies by now, as the recorder's own stages leave it.
-pub(super) async fn answers(exchange: &Exchange) -> Vec<RecordedAnswer> {
-    let mut answers = Vec::new();
-    for (target, answer) in exchange.answers() {
-        let mut response = answer.and_then(|answer| answer.response.clone());
-        if let Some(response) = &mut response {
-            for change in exchange.own_changes() {
-                change.answer(exchange, response).await;
-            }
+fn pairs(headers: Headers) -> Vec<(Bytes, Bytes)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
+}
+
+async fn recorded(exchange: &Exchange, target: &str, answer: Option<&Answer>) -> RecordedAnswer {
+    let mut response = answer.and_then(|answer| answer.response.clone());
+    if let Some(response) = &mut response {
+        for change in exchange.own_changes() {
+            change.answer(exchange, response).await;
         }
-        answers.push(RecordedAnswer {
-            target: target.to_owned(),
-            outcome: answer.map_or_else(|| "pending".to_owned(), |answer| answer.outcome.to_string()),
-            first_byte: response.as_ref().map(|response| response.first_byte),
-            total: response.as_ref().map(|response| response.total),
-            response: response.map(answered),
-        });
     }
-    answers
+    RecordedAnswer {
+        target: target.to_owned(),
+        outcome: answer.map_or_else(|| "pending".to_owned(), |answer| answer.outcome.to_string()),
+        first_byte: response.as_ref().map(|response| response.first_byte),
+        total: response.as_ref().map(|response| response.total),
+        response: response.map(answered),
+    }
 }
 
 fn answered(response: Response) -> RecordedResponse {
-    let Response { head, body, body_length, trailers, truncated, .. } = response;
-    recorded(head, Body { pieces: body, length: body_length, trailers, truncated })
+    let Response { head, body, body_length, trailers: section, truncated, .. } = response;
+    RecordedResponse {
+        version: Bytes::from_static(head.version().as_bytes()),
+        status: head.status,
+        reason: head.reason,
+        message: RecordedMessage {
+            headers: pairs(head.headers),
+            body,
+            body_length,
+            trailers: trailers(section.as_ref()),
+            truncated: truncated.map(str::to_owned),
+        },
+    }
 }

@@ -33,16 +33,16 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
 /// The records of the blocks that were handed to the thread, in the blocks' order. They are not in its hands, as they have to be
 /// settled also where it never comes back from a write.
 #[derive(Clone, Default)]
-struct Unsettled(Arc<Mutex<VecDeque<Vec<Pending>>>>);
+struct Unsettled(Arc<Mutex<VecDeque<Pending>>>);
 
 impl Unsettled {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Vec<Pending>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Pending>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Those of the oldest block; none once they were given up.
-    fn next(&self) -> Vec<Pending> {
-        self.lock().pop_front().unwrap_or_default()
+    fn next(&self) -> Option<Pending> {
+        self.lock().pop_front()
     }
 }
 
@@ -125,20 +125,23 @@ impl Disk {
 
     /// Hands a block to the thread, or drops its records where that one does not keep up.
     pub(super) fn write(&self, full: Full) {
-        let Full { block, mut records } = full;
+        let Full { block, pending } = full;
+        let mut refused = Some(pending);
         let bytes = block.len();
         let waiting = self.waiting.fetch_add(bytes, Relaxed);
         // A single block larger than the queue may pass an idle disk: it is no slower for it.
         if waiting == 0 || waiting + bytes <= self.queued.min(self.share.limit()) {
             let mut unsettled = self.unsettled.lock();
-            unsettled.push_back(records);
+            unsettled.extend(refused);
             if self.queue.send(block).is_ok() {
                 return;
             }
-            records = unsettled.pop_back().unwrap_or_default();
+            refused = unsettled.pop_back();
         }
         self.waiting.fetch_sub(bytes, Relaxed);
-        records.into_iter().for_each(|record| record.account.dropped(DropReason::DiskSlow));
+        if let Some(mut pending) = refused {
+            pending.accounts.settle(Outcome::Dropped(DropReason::DiskSlow));
+        }
     }
 
     /// Waits until all that was handed over is written. After a shutdown the disk has [`SETTLE`] for it, and what it has not written
@@ -154,7 +157,7 @@ impl Disk {
             () = too_late => tracing::warn!("the disk has not taken the last records: they are dropped"),
         }
         let late = std::mem::take(&mut *self.unsettled.lock());
-        late.into_iter().flatten().for_each(|record| record.account.dropped(DropReason::Shutdown));
+        late.into_iter().for_each(|mut pending| pending.accounts.settle(Outcome::Dropped(DropReason::Shutdown)));
     }
 }
 
@@ -173,12 +176,8 @@ impl Writer {
     fn run(mut self, full: &Receiver<Block>) {
         while let Ok(block) = full.recv() {
             let outcome = self.write(&block);
-            for Pending { account, .. } in self.unsettled.next() {
-                match outcome {
-                    Outcome::Failed(reason) => account.failed(reason),
-                    Outcome::Dropped(reason) => account.dropped(reason),
-                    _ => account.delivered(None),
-                }
+            if let Some(mut pending) = self.unsettled.next() {
+                pending.accounts.settle(outcome);
             }
             self.waiting.fetch_sub(block.len(), Relaxed);
         }

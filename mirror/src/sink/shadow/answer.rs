@@ -34,6 +34,8 @@ pub(super) struct Answered {
     pub(super) status: u16,
     /// Whether the connection is at a message boundary and stays open.
     pub(super) reusable: bool,
+    /// Whether nothing has come behind it yet.
+    pub(super) last: bool,
     pub(super) response: Option<Response>,
 }
 
@@ -113,8 +115,8 @@ pub(super) async fn receive(
     };
     Ok(Answered {
         status: head.status,
-        // Bytes that nobody asked for make the next answer's start unknown.
-        reusable: keep_alive && !closed && !tunnel && input.is_empty(),
+        reusable: keep_alive && !closed && !tunnel,
+        last: input.is_empty(),
         response: keep.map(|_| Response {
             first_byte,
             total: sent.elapsed(),
@@ -205,7 +207,7 @@ mod tests {
         tokio::io::AsyncWriteExt::write_all(&mut target, says.as_bytes()).await.expect("room for it");
         let answered = receive(&mut read, &mut BytesMut::new(), method, None, Instant::now()).await;
         let Ok(answered) = answered else { panic!("{says}: no answer") };
-        (answered.status, answered.reusable)
+        (answered.status, answered.reusable && answered.last)
     }
 
     #[tokio::test]

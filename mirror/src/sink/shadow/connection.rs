@@ -33,16 +33,18 @@ const GATHER: u64 = 64 * 1024;
 const GATHER_FOR: Duration = Duration::from_millis(1);
 
 /// After a failed write, how long an answer that may be on its way already is waited for.
-const LAST_WORD: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// An open connection, counted.
 pub(super) struct Connection {
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    input: BytesMut,
+    pub(super) input: BytesMut,
     /// Answers read from it.
-    served: u64,
+    pub(super) served: u64,
     pub(super) idle_since: Instant,
+    /// The session that it was used for last, where copies go by sessions.
+    pub(super) session: Option<u64>,
     open: Arc<AtomicU64>,
 }
 
@@ -65,7 +67,8 @@ pub(super) enum Fault {
     Dropped(DropReason),
 }
 
-enum Unsent {
+#[derive(Debug)]
+pub(super) enum Unsent {
     Dropped(DropReason),
     /// The target does not take more, and said so.
     Broken,
@@ -76,7 +79,7 @@ enum Unsent {
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, open: Arc<AtomicU64>) -> Connection {
         open.fetch_add(1, Relaxed);
-        Connection { stream, peer, input: BytesMut::new(), served: 0, idle_since: Instant::now(), open }
+        Connection { stream, peer, input: BytesMut::new(), served: 0, idle_since: Instant::now(), session: None, open }
     }
 
     /// Whether the target has closed it, or said something unasked, while it was idle.
@@ -141,7 +144,8 @@ impl Connection {
         Ok(Done {
             status: answer.status,
             took: start.elapsed(),
-            reusable: answer.reusable && sent == Some(true),
+            // Bytes that nobody asked for make the next answer's start unknown.
+            reusable: answer.reusable && answer.last && sent == Some(true),
             response: answer.response,
         })
     }
@@ -153,7 +157,7 @@ impl Drop for Connection {
     }
 }
 
-enum Sent {
+pub(super) enum Sent {
     /// With the first write: the deadline that was set at the start is right.
     AtOnce,
     /// As it came.
@@ -161,7 +165,7 @@ enum Sent {
 }
 
 /// Sends the head and the body as it comes. What comes within a moment goes out together.
-async fn send(
+pub(super) async fn send(
     write: &mut WriteHalf<'_>,
     request: &Request,
     body: &mut BodyReader,

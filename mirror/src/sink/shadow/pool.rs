@@ -59,17 +59,20 @@ impl Pool {
         }
     }
 
-    /// An idle connection that is still good, or a new one.
-    pub(super) async fn get(&self) -> Result<Connection, FailReason> {
+    /// An idle connection that is still good, or a new one: for a session the one that it had before, where that is idle.
+    pub(super) async fn get(&self, session: Option<u64>) -> Result<Connection, FailReason> {
         let known = self.resolver.addresses().await.map_err(|_| FailReason::Resolve)?;
-        while let Some(connection) = self.pop() {
+        while let Some(mut connection) = self.pop(session) {
+            connection.session = session;
             let fresh = connection.idle_since.elapsed() < self.idle_timeout;
             // A name that has moved takes its connections with it.
             if fresh && known.contains(&connection.peer) && !connection.is_stale() {
                 return Ok(connection);
             }
         }
-        self.connect(&known).await
+        let mut connection = self.connect(&known).await?;
+        connection.session = session;
+        Ok(connection)
     }
 
     /// Gives a connection back at a message boundary.
@@ -77,8 +80,13 @@ impl Pool {
         self.idle().push(connection);
     }
 
-    fn pop(&self) -> Option<Connection> {
-        self.idle().pop()
+    fn pop(&self, session: Option<u64>) -> Option<Connection> {
+        let mut idle = self.idle();
+        let before = session.and_then(|_| idle.iter().rposition(|connection| connection.session == session));
+        match before {
+            Some(at) => Some(idle.remove(at)),
+            None => idle.pop(),
+        }
     }
 
     /// Closes what has been idle for too long, for ever.
