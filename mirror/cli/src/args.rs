@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Run {
         /// The YAML file.
         file: PathBuf,
-        /// Look at the file each second, and reload the settings when it says something else. (SIGHUP and `mirror reload` do it without.)
+        /// Look at the file twice a second, and reload the settings when it says something else. (SIGHUP and `mirror reload` do it without.)
         #[arg(long, help_heading = "Running")]
         watch: bool,
         #[command(flatten)]

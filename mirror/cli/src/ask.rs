@@ -22,13 +22,16 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// Has it read its file again, and prints what has changed, or all that is wrong with the file.
 pub(crate) fn reload(admin: &UpstreamAddress) -> anyhow::Result<ExitCode> {
     let runtime = crate::run::control_runtime()?;
-    let asked = runtime.block_on(tokio::time::timeout(WITHIN, post(admin, "/reload")));
+    let asked = runtime.block_on(async { tokio::time::timeout(WITHIN, post(admin, "/reload")).await });
     let (status, answer) = asked
         .map_err(|_| anyhow::anyhow!("no answer within {} s", WITHIN.as_secs()))
         .flatten()
         .with_context(|| format!("{admin}: no mirror's admin endpoint that can be asked"))?;
     match status {
         StatusCode::OK => say(&answer),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Err(anyhow::anyhow!("{admin}: {status}: this is no mirror that can reload"))
+        }
         _ => {
             eprint!("{answer}");
             Ok(BAD_INPUT.into())

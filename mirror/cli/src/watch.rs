@@ -2,7 +2,7 @@
 //!
 //! It is read whole each time, by its path, and its text compared: that is right for a file that is written in place, for an editor's that takes
 //! another's place, and for a Kubernetes ConfigMap, where the path leads through a link (`..data`) that is swapped; on every file system, where what the
-//! kernel tells of files is not (NFS, and a mounted `subPath`, say nothing). Reading 1 MiB at the most once a second costs nothing that shows.
+//! kernel tells of files is not (NFS, and a mounted `subPath`, say nothing). Reading 1 MiB at the most twice a second costs nothing that shows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use mirror::config::Faults;
 use crate::reload::{NotReloaded, Reloader};
 
 /// How often it is looked at. Somebody who saved a file waits that long, and as long again for the second look.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// Watches on a thread of its own until the program's end, where that was asked for.
 pub(crate) fn start(reloader: &Arc<Reloader>) -> std::io::Result<()> {
