@@ -74,5 +74,5 @@ fn what_is_under_way_is_finished_by_the_sinks_that_it_began_with() {
         Op::Data { i: 0, length: 4 },
         Op::Finish { i: 0 },
     ];
-    run(Manner::Answers, 1_000_000, &ops);
+    run(Manner::Answers, 1_000_000, 0, &ops);
 }

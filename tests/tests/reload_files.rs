@@ -25,7 +25,7 @@ fn wait_fraction(mirror: &Mirror, fraction: &str) {
     });
 }
 
-fn logged<'a>(mirror: &Mirror, message: &str, key: &'a str) -> Vec<Value> {
+fn logged(mirror: &Mirror, message: &str, key: &str) -> Vec<Value> {
     mirror.log().into_iter().filter(|line| line["message"] == message).map(|line| line[key].clone()).collect()
 }
 

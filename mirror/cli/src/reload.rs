@@ -106,20 +106,20 @@ impl Reloader {
             let mut comment = String::new();
             if let Some((at, why)) = &now.failed {
                 let at = DateTime::<Utc>::from(*at).to_rfc3339_opts(SecondsFormat::Secs, true);
-                let _ = write!(comment, "The last reload failed ({at}), and nothing has changed. {why}\n");
+                let _ = writeln!(comment, "The last reload failed ({at}), and nothing has changed. {why}");
             }
             for key in &now.left {
-                let _ = write!(comment, "{key}: changes at the next start\n");
+                let _ = writeln!(comment, "{key}: changes at the next start");
             }
             (now.config.clone(), comment)
         };
         for sink in self.control.sinks() {
             let (name, fraction) = (&sink.slot.name, sink.slot.fraction);
             if fraction != sink.configured {
-                let _ = write!(comment, "sink {name}: fraction {fraction}, as set while it runs\n");
+                let _ = writeln!(comment, "sink {name}: fraction {fraction}, as set while it runs");
             }
             if sink.slot.paused {
-                let _ = write!(comment, "sink {name}: paused\n");
+                let _ = writeln!(comment, "sink {name}: paused");
             }
         }
         comment.lines().fold(String::new(), |yaml, line| yaml + "# " + line + "\n") + &config.to_yaml()
