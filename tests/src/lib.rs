@@ -30,6 +30,7 @@ mod namespace;
 pub mod nginx;
 mod process;
 pub mod recording;
+mod reload;
 mod server;
 mod slow_disk;
 mod summary;
