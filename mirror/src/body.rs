@@ -342,9 +342,9 @@ impl BodyReader {
         })
     }
 
-    /// Has the trailers changed that are read from here on.
+    /// Has the trailers changed so that are read from here on.
     pub(crate) fn change_trailers(&mut self, changes: impl IntoIterator<Item = TrailerChange>) {
-        self.trailer_changes.extend(changes);
+        self.trailer_changes = changes.into_iter().collect();
     }
 
     /// How many bytes the source has lost so far: what was read is not the whole body where it is not 0.

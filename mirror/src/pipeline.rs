@@ -10,6 +10,7 @@ use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
+#[derive(Default)]
 pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,

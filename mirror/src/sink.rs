@@ -1,4 +1,4 @@
-//! Sinks: where exchanges go. A new one is a file below `sink/` with one `run`, and a line in [`plan`].
+//! Sinks: where exchanges go. A new one is a file below `sink/` with one `run`, and its plan in [`Planner`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
-use crate::config::{Config, Fraction};
+use crate::config::{Config, Fraction, RecordConfig, ShadowConfig, StageConfig};
+use crate::engine::EngineError;
 use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
+use crate::recording::file::FileError;
 use crate::telemetry::{SinkMetrics, Telemetry};
 
 mod recorder;
@@ -18,6 +20,9 @@ mod shadow;
 
 pub use recorder::{Recorder, file_options};
 pub use shadow::Shadow;
+
+/// What the recorder is called, as metrics, the summary and control know it.
+pub(crate) const RECORD: &str = "record";
 
 /// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
 pub type Shutdown = tokio::sync::watch::Receiver<bool>;
@@ -76,6 +81,12 @@ impl SinkSlot {
         self.reads_answers && !self.paused
     }
 
+    /// Has these stages stand before it. Its readers are theirs too.
+    pub(crate) fn put_before(&mut self, pipeline: Arc<Pipeline>) {
+        self.reads_responses = self.reads_answers || pipeline.needs_bodies().response_unread().is_some();
+        self.pipeline = pipeline;
+    }
+
     /// The bounds of its readers.
     pub(crate) fn bounds(&self) -> SlotBounds {
         SlotBounds { lag: self.lag, share: self.share.clone() }
@@ -87,7 +98,7 @@ impl SinkSlot {
     }
 }
 
-type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A sink that is ready to run.
 pub(crate) struct Plan {
@@ -101,60 +112,80 @@ impl Plan {
     }
 }
 
-/// The sinks that a configuration asks for.
-///
-/// # Errors
-/// When the recording cannot be opened, or a stage not be built.
-pub(crate) fn plan(
-    config: &Config,
-    programs: &Selection<'_>,
-    budget: &Arc<Budget>,
-    telemetry: &Arc<Telemetry>,
-) -> Result<Vec<Plan>, crate::engine::EngineError> {
-    let sinks = config.shadow.len() + usize::from(config.record.is_some());
-    let share = || Share::new(budget.limit() / (sinks + 1));
-    let mut plans = Vec::with_capacity(sinks);
-    for (i, shadow) in config.shadow.iter().enumerate() {
-        let key = format!("shadow[{i}].pipeline");
-        let pipeline = Pipeline::of_sink(&shadow.pipeline, &key, programs, telemetry)?;
+/// What sinks are made with.
+pub(crate) struct Planner<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) programs: &'a Selection<'a>,
+    pub(crate) budget: &'a Arc<Budget>,
+    pub(crate) telemetry: &'a Arc<Telemetry>,
+}
+
+impl Planner<'_> {
+    /// What each sink may hold back, in bytes: a fair share of the byte budget, which leaves one for what arrives.
+    pub(crate) fn share(&self) -> usize {
+        let sinks = self.config.shadow.len() + usize::from(self.config.record.is_some());
+        self.budget.limit() / (sinks + 1)
+    }
+
+    /// The stages for all.
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub(crate) fn pipeline(&self) -> Result<Arc<Pipeline>, EngineError> {
+        Pipeline::new(self.config, self.programs, self.telemetry).map(Arc::new)
+    }
+
+    /// Those of a sink, which are at this key.
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub(crate) fn pipeline_of(&self, stages: &[StageConfig], key: &str) -> Result<Arc<Pipeline>, EngineError> {
+        Pipeline::of_sink(stages, key, self.programs, self.telemetry).map(Arc::new)
+    }
+
+    /// A target, with nothing before it.
+    pub(crate) fn shadow(&self, shadow: &ShadowConfig) -> Plan {
         let slot = SinkSlot {
             name: shadow.label(),
-            fraction: shadow.fraction.unwrap_or(config.fraction),
+            fraction: shadow.fraction.unwrap_or(self.config.fraction),
             paused: false,
             lag: shadow.lag.bytes(),
-            share: share(),
+            share: Share::new(self.share()),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            reads_responses: pipeline.needs_bodies().response_unread().is_some(),
-            pipeline: Arc::new(pipeline),
+            pipeline: Arc::default(),
+            reads_responses: false,
             reads_answers: false,
             answers: true,
             kept_answers: None,
-            metrics: telemetry.sink(&shadow.label()),
+            metrics: self.telemetry.sink(&shadow.label()),
         };
-        let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
-        plans.push(Plan::new(slot, sink));
+        Plan::new(slot, Shadow::new(shadow, &self.config.marker, self.budget, self.telemetry))
     }
-    if let Some(record) = &config.record {
-        let mut slot = SinkSlot {
-            name: "record".into(),
-            fraction: record.fraction.unwrap_or(config.fraction),
+
+    /// The recorder, with its recording open and nothing before it.
+    ///
+    /// # Errors
+    /// When the recording cannot be opened.
+    pub(crate) fn recorder(&self, record: &RecordConfig) -> Result<Plan, FileError> {
+        let share = Share::new(self.share());
+        let recorder = Recorder::open(record, self.budget, &share, self.telemetry)?;
+        let slot = SinkSlot {
+            name: RECORD.into(),
+            fraction: record.fraction.unwrap_or(self.config.fraction),
             paused: false,
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
-            share: share(),
+            share,
             queue: recorder::QUEUE,
-            backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, "record.pipeline", programs, telemetry)?),
+            backlog: recorder.backlog(),
+            pipeline: Arc::default(),
             reads_responses: true,
             reads_answers: true,
             answers: false,
             kept_answers: None,
-            metrics: telemetry.sink("record"),
+            metrics: self.telemetry.sink(RECORD),
         };
-        let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;
-        slot.backlog = recorder.backlog();
-        plans.push(Plan::new(slot, recorder));
+        Ok(Plan::new(slot, recorder))
     }
-    Ok(plans)
 }

@@ -59,8 +59,11 @@ pub enum Need {
     /// The request's whole body; [`Exchange::body`] has it when the stage is asked again.
     Body,
     /// Work of its own. The verdict that comes of it stands for the stage's.
-    Work(BoxFuture<'static, Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>>),
+    Work(BoxFuture<'static, Conclusion>),
 }
+
+/// What comes of a stage's own work.
+pub type Conclusion = Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>;
 
 /// A step between source and sinks. It sees the head; the bodies flow past it, unless it asks for them.
 pub trait Stage: Send + Sync + 'static {
@@ -166,7 +169,7 @@ pub(crate) fn build(
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
         StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
-        StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Rate(config) => Box::new(Rate::new(config, telemetry)),
         StageConfig::Redact(config) => Box::new(Redact::new(config, telemetry).map_err(EngineError::Redact)?),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),

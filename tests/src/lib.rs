@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 mod address;
 pub mod capture;
+pub mod coding;
 mod command;
 mod config;
 mod conn;
@@ -29,6 +30,7 @@ mod namespace;
 pub mod nginx;
 mod process;
 pub mod recording;
+mod reload;
 mod server;
 mod slow_disk;
 mod summary;

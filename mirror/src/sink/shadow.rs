@@ -28,7 +28,7 @@ mod request;
 use answer::Keep;
 use backoff::Backoff;
 use connection::Fault;
-use order::{Order, Turn};
+use order::Order;
 use pool::Pool;
 
 /// One target.
@@ -221,13 +221,11 @@ impl Sink for Shadow {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
                 let Some(offer) = stream.next().await else { break };
-                let (offer, session) = match &shadow.order {
-                    None => (offer, None),
-                    Some(order) => match order.take(offer) {
-                        Turn::Now(offer, session) => (offer, session),
-                        Turn::Later => continue,
-                    },
+                let taken = match &shadow.order {
+                    None => Some((offer, None)),
+                    Some(order) => order.take(offer),
                 };
+                let Some((offer, session)) = taken else { continue };
                 // What waits in a session goes on whatever became of the first.
                 let Some(offer) = shadow.admit(offer).or_else(|| shadow.next(session)) else { continue };
                 let shadow = shadow.clone();

@@ -233,6 +233,7 @@ impl Node {
             "shadow" => &["target"],
             "record" => &["path"],
             _ if self.key.ends_with(".middleware") => &["command"],
+            "admin" => &["address"],
             _ => &[],
         }
     }

@@ -13,9 +13,11 @@ use crate::content::{Codings, ContentError, json};
 use crate::http1::Headers;
 use crate::outcome::{Redacted, Withheld};
 
-/// What a document costs in memory while it is one, for each byte of its text: a number of one digit with its comma is a value of 72 bytes and a
-/// text of its own.
-const DOCUMENT_COST: usize = 64;
+/// What a value of a document costs in memory, in bytes, in a list that may be twice as long as it has to; with a short text of its own.
+const VALUE_COST: usize = 2 * size_of::<Value>() + 16;
+
+/// What an object costs more: the table of its keys, which has room for some from the beginning.
+const OBJECT_COST: usize = 480;
 
 /// A body as it goes on.
 #[derive(Debug)]
@@ -27,6 +29,16 @@ pub(super) struct Content {
 
 /// Where memory is charged that the work takes.
 pub(super) type Room<'a> = &'a dyn Fn(usize) -> Option<Charge>;
+
+/// What a document costs in memory while it is one, at most: a short text can be very many values.
+fn document_cost(text: &[u8]) -> usize {
+    let (mut values, mut objects) = (1, 0);
+    for byte in text {
+        values += usize::from(matches!(byte, b',' | b'[' | b'{'));
+        objects += usize::from(*byte == b'{');
+    }
+    2 * text.len() + values * VALUE_COST + objects * OBJECT_COST
+}
 
 impl Rules {
     /// Whether a rule concerns bodies.
@@ -64,7 +76,7 @@ impl Rules {
         let mut new = None;
         let mut read = false;
         if kind.may_be_json() {
-            let _documents = room(text.len().saturating_mul(DOCUMENT_COST))?;
+            let _documents = room(document_cost(&text))?;
             match json::read_all(&text) {
                 Ok(documents) => {
                     read = true;

@@ -1,0 +1,305 @@
+//! From one configuration to the next: which sinks stay, which begin, which end, and what is said of it.
+//!
+//! A sink stays where nothing changed but what stands before it (its stages, its fraction): its queue, its connections and its file are as they were.
+//! Otherwise another one takes its place, under the same name and with the same counters, and the one before finishes what it has. So do those
+//! that are gone. Stages stay where their settings did, with what they know: a rate limit that did not change does not grant its burst again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::{Config, Fraction, RecordConfig, ShadowConfig, StageConfig, differing};
+use crate::engine::EngineError;
+use crate::generation::Generation;
+use crate::pipeline::Pipeline;
+use crate::queue::{ExchangeStream, Queue, queue};
+use crate::sink::{Plan, Planner, RECORD, Run, SinkSlot};
+
+/// One thing that a reload changed, or did not though it might seem so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// A sink, as `shadow staging`, or a key.
+    pub place: String,
+    /// What is new there.
+    pub what: String,
+}
+
+impl Change {
+    /// This is new there.
+    pub fn new(place: impl Into<String>, what: impl Into<String>) -> Change {
+        Change { place: place.into(), what: what.into() }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// What exchanges meet now, and the configuration that it was made of.
+pub(crate) struct Before<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) generation: &'a Generation,
+}
+
+/// What they are to meet next.
+pub(crate) struct Next {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) sinks: Vec<SinkSlot>,
+    pub(crate) queues: Vec<Queue>,
+    /// The sinks among them that have yet to begin, by their numbers.
+    pub(crate) beginning: Vec<(usize, ExchangeStream, Run)>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// A sink as configured.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    Shadow(&'a ShadowConfig),
+    Record(&'a RecordConfig),
+}
+
+impl Next {
+    /// The stages and sinks that a configuration asks for; those that can stay do.
+    ///
+    /// # Errors
+    /// When a recording cannot be opened, or a stage not be built. Nothing has begun then.
+    pub(crate) fn of(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Next, EngineError> {
+        let config = planner.config;
+        let wanted = Wanted::all(config);
+        // A marker is in the sinks too.
+        let marked_anew = before.is_some_and(|before| before.config.marker != config.marker);
+        let mut next = Next {
+            pipeline: pipeline(before, planner)?,
+            sinks: Vec::with_capacity(wanted.len()),
+            queues: Vec::with_capacity(wanted.len()),
+            beginning: Vec::new(),
+            changes: Vec::new(),
+        };
+        if let Some(before) = before {
+            next.tell_of_stages(before.config, config);
+        }
+        // The recording, which can fail, before the targets, which leave metrics behind.
+        let fates: Result<Vec<Fate<'_>>, EngineError> =
+            wanted.iter().rev().map(|wanted| Fate::of(*wanted, before, marked_anew, planner)).collect();
+        for (wanted, fate) in wanted.iter().zip(fates?.into_iter().rev()) {
+            next.add(*wanted, fate, planner)?;
+        }
+        for gone in before.map_or_else(Vec::new, |before| Wanted::all(before.config)) {
+            if !wanted.iter().any(|wanted| wanted.name() == gone.name()) {
+                next.tell(gone, "removed; it finishes what it has");
+            }
+        }
+        Ok(next)
+    }
+
+    fn add(&mut self, wanted: Wanted<'_>, fate: Fate<'_>, planner: &Planner<'_>) -> Result<(), EngineError> {
+        let (mut slot, queue, old) = match fate {
+            Fate::Stays(old) => (old.slot.clone(), old.queue.clone(), Some(old)),
+            Fate::Begins(plan, replaced) => {
+                let Plan { slot, run } = *plan;
+                self.tell(wanted, wanted.begins(replaced.as_ref().map(|(_, keys)| keys.join(", "))));
+                let (sender, stream) = queue(slot.queue);
+                self.beginning.push((self.sinks.len(), stream, run));
+                (slot, sender, replaced.map(|(old, _)| old))
+            }
+        };
+        slot.fraction = wanted.fraction(planner.config);
+        let stages = || planner.pipeline_of(wanted.pipeline(), &wanted.pipeline_key(self.sinks.len()));
+        match &old {
+            Some(old) if wanted.pipeline() == old.wanted.pipeline() => slot.put_before(old.slot.pipeline.clone()),
+            Some(_) => {
+                slot.put_before(stages()?);
+                self.tell(wanted, "its pipeline is another");
+            }
+            None => slot.put_before(stages()?),
+        }
+        if let Some(old) = old {
+            self.stand_before(&mut slot, wanted, &old);
+        }
+        self.sinks.push(slot);
+        self.queues.push(queue);
+        Ok(())
+    }
+
+    /// What stood before a sink of this name beside its stages: its fraction, and whether it is paused.
+    fn stand_before(&mut self, slot: &mut SinkSlot, wanted: Wanted<'_>, old: &Old<'_>) {
+        let (now, configured) = (old.slot.fraction, slot.fraction);
+        let set = now != old.fraction;
+        if set && configured == old.fraction {
+            slot.fraction = now;
+            self.tell(wanted, format!("still {now}, as set while it ran; {configured} from its next start on"));
+        } else if set {
+            self.tell(wanted, format!("fraction {configured}, in place of {now}, which was set while it ran"));
+        } else if now != configured {
+            self.tell(wanted, format!("fraction {configured}, in place of {now}"));
+        }
+        slot.paused = old.slot.paused;
+        if slot.paused {
+            self.tell(wanted, "still paused");
+        }
+    }
+
+    fn tell_of_stages(&mut self, before: &Config, config: &Config) {
+        if before.marker != config.marker {
+            self.changes.push(Change::new("marker", config.marker.to_string()));
+        }
+        if before.pipeline != config.pipeline {
+            self.changes.push(Change::new("pipeline", "another"));
+        }
+    }
+
+    fn tell(&mut self, sink: Wanted<'_>, what: impl Into<String>) {
+        self.changes.push(Change::new(sink.place(), what));
+    }
+}
+
+/// The stages before the fan-out: those that are there, where they would be made the same again.
+fn pipeline(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Arc<Pipeline>, EngineError> {
+    let config = planner.config;
+    // A split knows targets by their numbers.
+    let splits = config.pipeline.iter().any(|stage| matches!(stage, StageConfig::Split(_)));
+    let names = |config: &Config| config.shadow.iter().map(ShadowConfig::label).collect::<Vec<_>>();
+    let same = |before: &&Before<'_>| {
+        let before = before.config;
+        before.marker == config.marker
+            && before.pipeline == config.pipeline
+            && (!splits || names(before) == names(config))
+    };
+    match before.filter(same) {
+        Some(before) => Ok(before.generation.pipeline.clone()),
+        None => planner.pipeline(),
+    }
+}
+
+/// What becomes of a sink that is wanted.
+enum Fate<'a> {
+    /// The one that is there is as it should be.
+    Stays(Old<'a>),
+    /// It begins; in place of another, where these keys differ.
+    Begins(Box<Plan>, Option<(Old<'a>, Vec<String>)>),
+}
+
+impl<'a> Fate<'a> {
+    fn of(
+        wanted: Wanted<'_>,
+        before: Option<&Before<'a>>,
+        marked_anew: bool,
+        planner: &Planner<'_>,
+    ) -> Result<Fate<'a>, EngineError> {
+        let Some(old) = before.and_then(|before| before.find(&wanted.name())) else {
+            return Ok(Fate::Begins(Box::new(wanted.plan(planner)?), None));
+        };
+        let keys = wanted.differs(old.wanted, marked_anew);
+        match keys.is_empty() {
+            true => Ok(Fate::Stays(old)),
+            false => Ok(Fate::Begins(Box::new(wanted.plan(planner)?), Some((old, keys)))),
+        }
+    }
+}
+
+/// A sink that is there.
+struct Old<'a> {
+    wanted: Wanted<'a>,
+    /// The fraction that was configured.
+    fraction: Fraction,
+    slot: &'a SinkSlot,
+    queue: &'a Queue,
+}
+
+impl<'a> Before<'a> {
+    fn find(&self, name: &str) -> Option<Old<'a>> {
+        let wanted = Wanted::all(self.config);
+        let number = wanted.iter().position(|wanted| wanted.name() == name)?;
+        let Generation { sinks, queues, .. } = self.generation;
+        let fraction = wanted[number].fraction(self.config);
+        Some(Old { wanted: wanted[number], fraction, slot: sinks.get(number)?, queue: queues.get(number)? })
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// All of a configuration, in the order of their numbers: the targets come first.
+    pub(crate) fn all(config: &'a Config) -> Vec<Wanted<'a>> {
+        config.shadow.iter().map(Wanted::Shadow).chain(config.record.iter().map(Wanted::Record)).collect()
+    }
+
+    pub(crate) fn name(self) -> String {
+        match self {
+            Wanted::Shadow(shadow) => shadow.label(),
+            Wanted::Record(_) => RECORD.to_owned(),
+        }
+    }
+
+    /// Where its exchanges go.
+    pub(crate) fn to(self) -> String {
+        match self {
+            Wanted::Shadow(shadow) => shadow.target.to_string(),
+            Wanted::Record(record) => record.path.display().to_string(),
+        }
+    }
+
+    fn place(self) -> String {
+        match self {
+            Wanted::Shadow(shadow) => format!("shadow {}", shadow.label()),
+            Wanted::Record(_) => RECORD.to_owned(),
+        }
+    }
+
+    /// What is told of its beginning; `in_place` names the keys for whose sake it takes another's place.
+    fn begins(self, in_place: Option<String>) -> String {
+        match (self, in_place) {
+            (Wanted::Shadow(_), None) => "added".to_owned(),
+            (Wanted::Record(_), None) => format!("to {}", self.to()),
+            (Wanted::Shadow(_), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
+            (Wanted::Record(_), Some(_)) => {
+                format!("to {} from now on; the one before finishes what it has", self.to())
+            }
+        }
+    }
+
+    pub(crate) fn fraction(self, config: &Config) -> Fraction {
+        let own = match self {
+            Wanted::Shadow(shadow) => shadow.fraction,
+            Wanted::Record(record) => record.fraction,
+        };
+        own.unwrap_or(config.fraction)
+    }
+
+    fn pipeline(self) -> &'a [StageConfig] {
+        match self {
+            Wanted::Shadow(shadow) => &shadow.pipeline,
+            Wanted::Record(record) => &record.pipeline,
+        }
+    }
+
+    /// The key of its stages, where it is the sink of this number.
+    fn pipeline_key(self, number: usize) -> String {
+        match self {
+            Wanted::Shadow(_) => format!("shadow[{number}].pipeline"),
+            Wanted::Record(_) => "record.pipeline".to_owned(),
+        }
+    }
+
+    /// The keys for whose sake another sink takes the place of the one before; none where that one can stay.
+    fn differs(self, before: Wanted<'_>, marked_anew: bool) -> Vec<String> {
+        match (self, before) {
+            (Wanted::Shadow(after), Wanted::Shadow(before)) => {
+                let mut keys = differing(before, after);
+                keys.retain(|key| key != "fraction" && key != "pipeline");
+                keys.extend(marked_anew.then(|| "marker".to_owned()));
+                keys
+            }
+            // What else differs of a recording in the same file waits for the next start: see `Config::reloaded`.
+            (Wanted::Record(after), Wanted::Record(before)) if after.path == before.path => Vec::new(),
+            (Wanted::Record(_), Wanted::Record(_)) => vec!["path".to_owned()],
+            _ => vec!["kind".to_owned()],
+        }
+    }
+
+    fn plan(self, planner: &Planner<'_>) -> Result<Plan, EngineError> {
+        match self {
+            Wanted::Shadow(shadow) => Ok(planner.shadow(shadow)),
+            Wanted::Record(record) => Ok(planner.recorder(record)?),
+        }
+    }
+}
