@@ -22,6 +22,9 @@
 //! On the engine's threads the fan-out parses the head, runs the stages, and puts the exchange into each sink's bounded queue. Sinks
 //! ([`sink`]) work while the exchange is still under way: a shadow sends its copy as the body flows.
 //!
+//! All of this can change while it runs ([`control`]): an exchange meets the stages and sinks of the generation that it began in, to its end, and a
+//! reload puts another generation in its place for those that begin later.
+//!
 //! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
 //! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.
 

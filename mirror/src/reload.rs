@@ -1,8 +1,9 @@
 //! From one configuration to the next: which sinks stay, which begin, which end, and what is said of it.
 //!
 //! A sink stays where nothing changed but what stands before it (its stages, its fraction): its queue, its connections and its file are as they were.
-//! Otherwise another one takes its place, under the same name and with the same counters, and the one before finishes what it has. So do those
-//! that are gone. Stages stay where their settings did, with what they know: a rate limit that did not change does not grant its burst again.
+//! Otherwise another one takes its place, under the same name and with the same counters, and the one before finishes what it has, as do those that are
+//! gone. (Of a session that is kept in order, copies from before may then meet later ones at the target.) Stages stay where their settings did, with what
+//! they know: a rate limit that did not change does not grant its burst again.
 
 use std::fmt;
 use std::sync::Arc;
