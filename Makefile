@@ -34,8 +34,9 @@ corpus: compiler ## The listener on real captures, a line each; CORPUS=folder sa
 	$(CARGO) test --quiet -p mirror-capture --test corpus -- --nocapture
 
 .PHONY: bench
-bench: compiler ## mirror beside nginx and Envoy; writes target/bench/report.md
+bench: compiler ## What stages cost, and mirror beside nginx and Envoy; writes target/bench/report.md
 	$(CARGO) build --release
+	$(CARGO) bench -p mirror --bench pipeline
 	python3 tests/bench/bench.py --setup --mirror target/release/mirror $(BENCH_FLAGS)
 
 .PHONY: bench-capture

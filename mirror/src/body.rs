@@ -193,7 +193,15 @@ impl BodyWriter {
         let flow =
             Arc::new(Flow { slots, total: AtomicU64::new(0), lost: AtomicU64::new(0), ended: AtomicBool::new(false) });
         let readers = (0..flow.slots.len())
-            .map(|slot| BodyReader { flow: flow.clone(), slot, seen: 0, start: None, unreleased: 0, keep: 0 })
+            .map(|slot| BodyReader {
+                flow: flow.clone(),
+                slot,
+                trailer_changes: Vec::new(),
+                seen: 0,
+                start: None,
+                unreleased: 0,
+                keep: 0,
+            })
             .collect();
         (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
     }
@@ -267,10 +275,15 @@ impl BodyWriter {
     }
 }
 
+/// Changes a trailer section on its way to a reader; none takes it out.
+pub(crate) type TrailerChange = Arc<dyn Fn(Bytes) -> Option<Bytes> + Send + Sync>;
+
 /// One sink's reading end. Dropping it frees all that it alone held.
 pub struct BodyReader {
     flow: Arc<Flow>,
     slot: usize,
+    /// In order.
+    trailer_changes: Vec<TrailerChange>,
     /// Cost of all that was read.
     seen: u64,
     /// Where a rewind goes back to, and what had been read there, while that is possible.
@@ -316,10 +329,22 @@ impl BodyReader {
             *place = next;
             Some(Chunk::Data(bytes))
         })?;
-        if let Some(Chunk::Data(bytes)) = &chunk {
-            self.seen += cost(bytes) as u64;
-        }
-        Ok(chunk)
+        Ok(match chunk {
+            Some(Chunk::Data(bytes)) => {
+                self.seen += cost(&bytes) as u64;
+                Some(Chunk::Data(bytes))
+            }
+            Some(Chunk::End(BodyEnd::Complete(Some(sent)))) if !self.trailer_changes.is_empty() => {
+                let changed = self.trailer_changes.iter().try_fold(sent, |section, change| change(section));
+                Some(Chunk::End(BodyEnd::Complete(changed)))
+            }
+            chunk => chunk,
+        })
+    }
+
+    /// Has the trailers changed so that are read from here on.
+    pub(crate) fn change_trailers(&mut self, changes: impl IntoIterator<Item = TrailerChange>) {
+        self.trailer_changes = changes.into_iter().collect();
     }
 
     /// How many bytes the source has lost so far: what was read is not the whole body where it is not 0.

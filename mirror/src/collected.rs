@@ -37,6 +37,16 @@ impl Collected {
     }
 }
 
+impl Collected {
+    /// The same with what `change` makes of its trailers.
+    pub(crate) fn with_trailers(self, change: impl FnOnce(Bytes) -> Option<Bytes>) -> Collected {
+        match self {
+            Collected::Whole { bytes, trailers } => Collected::Whole { bytes, trailers: trailers.and_then(change) },
+            collected => collected,
+        }
+    }
+}
+
 /// A body as it was read, up to a bound.
 pub(crate) struct Gathered {
     /// In order; charged still, and to be given back to the reader ([`BodyReader::done_with`]) by who reads on.

@@ -12,9 +12,10 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::budget::Budget;
 use crate::config::{Config, Fraction};
+use crate::engine::EngineError;
 use crate::generation::Generation;
+use crate::middleware::Programs;
 use crate::queue::Queue;
-use crate::recording::file::FileError;
 pub use crate::reload::Change;
 use crate::reload::{Before, Next, Wanted};
 use crate::sink::{Planner, Shutdown, SinkSlot};
@@ -23,9 +24,9 @@ use crate::telemetry::{Observed, Reading, Several, Telemetry};
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The recording cannot be written.
+    /// The settings ask for what cannot be had.
     #[error(transparent)]
-    Record(#[from] FileError),
+    Engine(#[from] EngineError),
     /// There is no such sink.
     #[error("there is no sink {name:?}, only {}", there.join(", "))]
     NoSink {
@@ -58,6 +59,8 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     budget: Arc<Budget>,
     telemetry: Arc<Telemetry>,
+    /// Those that stages have messages go through.
+    programs: Programs,
     runtime: Handle,
     shutting_down: Shutdown,
     generation: Arc<ArcSwap<Generation>>,
@@ -82,20 +85,25 @@ impl Control {
     /// Opens the sinks of a configuration and has them run.
     ///
     /// # Errors
-    /// When a recording cannot be opened. Nothing runs then.
+    /// When a recording cannot be opened, or a stage not be built. Nothing runs then.
     pub(crate) fn start(
         config: &Config,
         runtime: Handle,
         shutting_down: Shutdown,
         budget: &Arc<Budget>,
         telemetry: &Arc<Telemetry>,
-    ) -> Result<Control, FileError> {
-        let next = Next::of(None, &Planner { config, budget, telemetry })?;
+    ) -> Result<Control, EngineError> {
+        let programs = Programs::new(telemetry);
+        let next = {
+            let _within = runtime.enter();
+            Next::of(None, &Planner { config, programs: &programs.select(), budget, telemetry })?
+        };
         let held = Arc::new(AtomicUsize::new(0));
         let generation = Generation::new(next.pipeline.clone(), Vec::new(), Vec::new(), budget.clone(), held.clone());
         let control = Control(Arc::new(Inner {
             budget: budget.clone(),
             telemetry: telemetry.clone(),
+            programs,
             runtime,
             shutting_down,
             generation: Arc::new(ArcSwap::from_pointee(generation)),
@@ -120,13 +128,16 @@ impl Control {
     /// [`Config::reloaded`] gives such a configuration. Sinks that the settings do not know any more finish what they have.
     ///
     /// # Errors
-    /// When a recording cannot be opened, or the engine drains.
+    /// When a recording cannot be opened, a stage not be built, or the engine drains.
     pub fn reload(&self, config: &Config) -> Result<Vec<Change>, ControlError> {
         let inner = &*self.0;
         let _one_by_one = locked(&inner.changing);
         let (before, generation) = (locked(&inner.config).clone(), inner.generation.load_full());
-        let planner = Planner { config, budget: &inner.budget, telemetry: &inner.telemetry };
-        let mut next = Next::of(Some(&Before { config: &before, generation: &generation }), &planner)?;
+        let mut next = {
+            let (programs, _within) = (inner.programs.select(), inner.runtime.enter());
+            let planner = Planner { config, programs: &programs, budget: &inner.budget, telemetry: &inner.telemetry };
+            Next::of(Some(&Before { config: &before, generation: &generation }), &planner)?
+        };
         let changes = std::mem::take(&mut next.changes);
         self.put(next)?;
         *locked(&inner.config) = Arc::new(config.clone());
@@ -196,6 +207,11 @@ impl Control {
         while let Some(how) = running.join_next().await {
             ended(how);
         }
+    }
+
+    /// Ends the programs that stages had; once no message is on its way to them any more.
+    pub(crate) async fn end_programs(&self) {
+        self.0.programs.end().await;
     }
 
     /// The same sinks, one of them altered.

@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::config::Config;
 use crate::control::Control;
 use crate::fanout;
+use crate::middleware::{LONGEST_END, StartError};
 use crate::recording::file::FileError;
 use crate::sink::SinkSlot;
 use crate::source::Tap;
@@ -30,6 +31,12 @@ pub enum EngineError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] FileError),
+    /// A middleware's program cannot be started.
+    #[error(transparent)]
+    Middleware(#[from] StartError),
+    /// There is no key for hashes.
+    #[error("redact: {0}")]
+    Redact(#[source] std::io::Error),
     /// No thread, or no randomness, is to be had from the system.
     #[error("the engine cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -41,6 +48,7 @@ pub struct Engine {
     control: Control,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
+    /// Told when the sinks have ended, and again when all has.
     finished: std::sync::mpsc::Receiver<()>,
     budget: Arc<Budget>,
     seen: crate::telemetry::Counter,
@@ -50,13 +58,14 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened or the system gives no thread.
+    /// When a recording cannot be opened, a key not read, a program not started, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
         let (shutdown, shutting_down) = watch::channel(false);
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let (finish, finished) = std::sync::mpsc::channel();
+        let settled = finish.clone();
 
         let threads = config.engine.threads.get();
         let mut builder = match threads {
@@ -84,6 +93,9 @@ impl Engine {
                     tracing::error!(%error, "the fan-out ended badly");
                 }
                 sinks.close().await;
+                let _ = settled.send(());
+                // No message is on its way to them any more.
+                sinks.end_programs().await;
             });
             runtime.shutdown_timeout(SETTLE);
             let _ = finish.send(());
@@ -126,12 +138,14 @@ impl Engine {
     pub fn drain(self, limit: Duration) -> bool {
         let _ = self.drain.send(true);
         drop(self.tap);
-        if self.finished.recv_timeout(limit).is_ok() {
-            return true;
+        let in_time = self.finished.recv_timeout(limit).is_ok();
+        if !in_time {
+            let _ = self.shutdown.send(true);
+            let _ = self.finished.recv_timeout(2 * SETTLE);
         }
-        let _ = self.shutdown.send(true);
-        let _ = self.finished.recv_timeout(2 * SETTLE);
-        false
+        // Then middlewares end.
+        let _ = self.finished.recv_timeout(LONGEST_END + SETTLE);
+        in_time
     }
 }
 

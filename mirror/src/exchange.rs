@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::body::BodyReader;
+use crate::body::{BodyReader, TrailerChange};
 use crate::budget::Charge;
 use crate::collected::Collected;
 use crate::condition::{Facts, ResponseFacts};
@@ -80,6 +80,8 @@ pub struct Exchange {
     /// What is changed of responses, in order; the first ones are those of all sinks' stages.
     changes: Vec<Arc<dyn ResponseChange>>,
     for_all: usize,
+    /// What is changed of the request's trailers, in order.
+    trailer_changes: Vec<TrailerChange>,
     /// The response as it was changed.
     relayed: Option<Arc<Relayed>>,
     /// Sinks that a stage keeps it from.
@@ -111,14 +113,18 @@ impl Exchange {
             seen: None,
             changes: Vec::new(),
             for_all: 0,
+            trailer_changes: Vec::new(),
             relayed: None,
             kept_from: Vec::new(),
         })
     }
 
-    /// One with this head alone, for tests of what looks at exchanges.
-    #[cfg(test)]
-    pub(crate) fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
+    /// One with this head alone, for tests and benches of what looks at exchanges.
+    ///
+    /// # Panics
+    /// When it is no head.
+    #[doc(hidden)]
+    pub fn of_head(head: &str, client: Option<SocketAddr>) -> Exchange {
         let charge = crate::budget::Budget::new(1 << 20).charge(1).expect("room for one byte");
         Exchange::new(Arc::new(Shared {
             id: ExchangeId(7),
@@ -151,6 +157,7 @@ impl Exchange {
             seen: self.seen.clone(),
             changes: self.changes.clone(),
             for_all: self.changes.len(),
+            trailer_changes: self.trailer_changes.clone(),
             relayed: self.relayed.clone(),
             kept_from: Vec::new(),
         }
@@ -212,7 +219,8 @@ impl Exchange {
 
     /// The request's body, where it was collected for a stage; as if longer than may be where it is longer than `most` bytes.
     pub fn body(&self, most: u64) -> Option<Collected> {
-        self.body.as_ref().map(|body| body.within(most))
+        let change = |sent| self.trailer_changes.iter().try_fold(sent, |section, change| change(section));
+        self.body.as_ref().map(|body| body.within(most).with_trailers(change))
     }
 
     pub(crate) fn collected(&mut self, body: Collected) {
@@ -246,6 +254,11 @@ impl Exchange {
     /// The body that sinks are to get in place of the source's: cut, where it is withheld.
     pub(crate) fn replacement(&self) -> Option<&Collected> {
         self.body.as_ref().filter(|_| self.body_replaced)
+    }
+
+    /// Has the request's trailers changed when they come. For stages, with their last word on the request.
+    pub(crate) fn change_trailers(&mut self, change: TrailerChange) {
+        self.trailer_changes.push(change);
     }
 
     /// Has the response changed when it comes. For stages, with their last word on the request.
@@ -290,7 +303,9 @@ impl Exchange {
 
     /// Takes the reader of the request's body.
     pub fn take_request_body(&mut self) -> Option<BodyReader> {
-        self.request_body.take()
+        let mut reader = self.request_body.take()?;
+        reader.change_trailers(self.trailer_changes.iter().cloned());
+        Some(reader)
     }
 
     /// Puts the reader of the request's body back, rewound.
@@ -300,7 +315,11 @@ impl Exchange {
 
     /// Takes the reader of the response's body; none for a sink that did not ask for responses.
     pub fn take_response_body(&mut self) -> Option<BodyReader> {
-        self.response_body.take()
+        let mut reader = self.response_body.take()?;
+        let change =
+            |change: Arc<dyn ResponseChange>| Arc::new(move |section| change.trailers(section)) as TrailerChange;
+        reader.change_trailers(self.changes.iter().cloned().map(change));
+        Some(reader)
     }
 
     /// Whether the application may have made another request of what the source saw (RFC 9112 §11.2): sent to a target, it could be one
@@ -340,6 +359,11 @@ impl Exchange {
             }
             _ => at(None),
         }
+    }
+
+    /// When the response's head was seen, since the start.
+    pub fn response_at(&self) -> Option<Duration> {
+        self.shared.response.get().map(|(at, _)| *at)
     }
 
     /// When the request's last byte was seen, since the start.

@@ -123,12 +123,13 @@ impl Generation {
             exchange.request_body = self.write(body, std::iter::once(sink)).pop();
         }
         if self.sinks[sink].pipeline.needs_bodies().response.is_some()
-            && let Some(source) = exchange.take_response_body()
+            && let Some(source) = exchange.response_body.take()
         {
             let (writer, mut readers) = BodyWriter::new(std::iter::once(self.sinks[sink].unhurried()), &self.budget);
             let from = exchange.changes().len() - exchange.own_changes().len();
             relay::start(exchange, from, source, writer);
-            exchange.response_body = readers.pop();
+            // Of a target only its stages read it.
+            exchange.response_body = readers.pop().filter(|_| !self.sinks[sink].answers);
         }
     }
 

@@ -102,6 +102,44 @@ reasons! {
 }
 
 reasons! {
+    /// What became of a message that a middleware was to see.
+    Screening {
+        /// It was printed as it was.
+        Unchanged = "unchanged",
+        /// Another was printed in its place.
+        Changed = "changed",
+        /// It was read and not printed.
+        Filtered = "filtered",
+        /// It was not read in time.
+        Stalled = "stalled",
+        /// The program ended over it.
+        Exited = "exited",
+        /// The program has ended, and was not started again in time.
+        Down = "down",
+        /// Too many messages, or bytes of them, were with the program already.
+        Full = "full",
+        /// Its body is longer than `max_body`.
+        TooLong = "too_long",
+        /// Its source lost a part of it.
+        Cut = "cut",
+        /// What was printed in its place is not HTTP.
+        Malformed = "malformed",
+    }
+}
+
+reasons! {
+    /// What is wrong with a line that a middleware printed.
+    BadLine {
+        /// It is no message in hex.
+        Malformed = "malformed",
+        /// It is longer than a message may be.
+        TooLong = "too_long",
+        /// Nobody waits for that message: it was printed twice or too late, or has another id.
+        Unmatched = "unmatched",
+    }
+}
+
+reasons! {
     /// Why an exchange did not come to its end.
     Abort {
         /// The client left.
@@ -114,6 +152,56 @@ reasons! {
         Framing = "framing",
         /// We ended first.
         Shutdown = "shutdown",
+    }
+}
+
+reasons! {
+    /// By which rule a value was redacted.
+    Redacted {
+        /// A header's or trailer's name.
+        Header = "header",
+        /// A cookie's name.
+        Cookie = "cookie",
+        /// A parameter's name.
+        Query = "query",
+        /// The user and password of a URL.
+        Userinfo = "userinfo",
+        /// A form field's name.
+        Form = "form",
+        /// A JSON pointer or key.
+        Json = "json",
+        /// The pattern of card numbers.
+        Card = "card",
+        /// The pattern of bearer tokens.
+        Bearer = "bearer",
+        /// The pattern of JSON Web Tokens.
+        Jwt = "jwt",
+        /// The pattern of e-mail addresses.
+        Email = "email",
+        /// An expression of the settings.
+        Pattern = "pattern",
+    }
+}
+
+reasons! {
+    /// Why a body was withheld, as a stage that has to see into it cannot.
+    Withheld {
+        /// It is longer than `max_body`, or decodes to more.
+        TooLong = "too_long",
+        /// Not all of it was seen.
+        Cut = "cut",
+        /// It is a part of a longer one (RFC 9110 §14), which may begin or end within a secret.
+        Partial = "partial",
+        /// It is compressed in a way that is not known, or not as its head says.
+        Coding = "coding",
+        /// Its characters are not spelled as in ASCII.
+        Charset = "charset",
+        /// It is JSON that cannot be read, or has JSON within.
+        Json = "json",
+        /// It has parts (multipart).
+        Multipart = "multipart",
+        /// The byte budget has no room for the work.
+        Memory = "memory",
     }
 }
 

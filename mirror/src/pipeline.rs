@@ -1,20 +1,23 @@
 //! Stages in order.
 
 use crate::config::{Config, ShadowConfig, StageConfig};
+use crate::engine::EngineError;
 use crate::exchange::Exchange;
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
+use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
-pub(crate) struct Pipeline {
+pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,
     needs_bodies: Bodies,
 }
 
 /// How far an exchange came.
-pub(crate) enum Progress {
+pub enum Progress {
     /// Past all stages.
     Through,
     /// No further.
@@ -27,17 +30,34 @@ pub(crate) enum Progress {
 
 impl Pipeline {
     /// The stages that are for all sinks.
-    pub(crate) fn new(config: &Config) -> Pipeline {
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn new(config: &Config, programs: &Selection<'_>, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let build = |stage| stage::build(stage, &sinks);
-        let marker = Marker::new(&config.marker).map(|stage| Box::new(stage) as Box<dyn Stage>);
-        Pipeline::of(marker.into_iter().chain(config.pipeline.iter().map(build)).collect())
+        let place = |index| Place { sink: None, pipeline: "pipeline", index };
+        let build = |(i, stage)| stage::build(stage, place(i), &sinks, programs, telemetry);
+        let marker = Marker::new(&config.marker).map(|stage| Ok(Box::new(stage) as Box<dyn Stage>));
+        let stages = marker.into_iter().chain(config.pipeline.iter().enumerate().map(build));
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
-    /// The stages that are for one.
-    pub(crate) fn of_sink(stages: &[StageConfig]) -> Pipeline {
-        Pipeline::of(stages.iter().map(|stage| stage::build(stage, &[])).collect())
+    /// The stages that are for one sink, by its name, which are at this key.
+    ///
+    /// # Errors
+    /// When one cannot be built.
+    pub fn of_sink(
+        stages: &[StageConfig],
+        sink: &str,
+        key: &str,
+        programs: &Selection<'_>,
+        telemetry: &Telemetry,
+    ) -> Result<Pipeline, EngineError> {
+        let place = |index| Place { sink: Some(sink), pipeline: key, index };
+        let build = |(i, stage)| stage::build(stage, place(i), &[], programs, telemetry);
+        let stages = stages.iter().enumerate().map(build);
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
     fn of(stages: Vec<Box<dyn Stage>>) -> Pipeline {
@@ -47,22 +67,27 @@ impl Pipeline {
     }
 
     /// Whether a stage may have to know the response. Sources ask it for each exchange.
-    pub(crate) fn needs_response(&self) -> bool {
+    pub fn needs_response(&self) -> bool {
         self.needs_response
     }
 
     /// Whether a stage may have an exchange wait.
-    pub(crate) fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         self.needs_response || self.needs_bodies.request.is_some()
     }
 
     /// Which bodies the stages may have to see as a whole.
-    pub(crate) fn needs_bodies(&self) -> Bodies {
+    pub fn needs_bodies(&self) -> Bodies {
         self.needs_bodies
     }
 
+    /// Hides what a stage keeps secret of a path that is to be logged.
+    pub(crate) fn redact_path(&self, path: &mut String) {
+        self.stages.iter().for_each(|stage| stage.redact_path(path));
+    }
+
     /// Runs the stages from the one at `from` on, until one does not let the exchange pass. `said` is that one's verdict where it is there already.
-    pub(crate) fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
+    pub fn apply(&self, exchange: &mut Exchange, from: usize, mut said: Option<Verdict>) -> Progress {
         for (at, stage) in self.stages.iter().enumerate().skip(from) {
             match said.take().unwrap_or_else(|| stage.apply(exchange)) {
                 Verdict::Continue => {}

@@ -84,9 +84,12 @@ impl Relay {
         };
         let gathered = gather(&mut self.source, most).await;
         let (mut body, mut changed) = (gathered.whole(self.of.charge()), false);
-        for (change, bound) in changes.iter().zip(bounds) {
+        for (i, (change, bound)) in changes.iter().zip(bounds).enumerate() {
             let Some(bound) = bound else { continue };
-            match change.body(&self.of, &mut head, body.within(bound)).await {
+            // The trailers are changed at whose reads the body; here only for this change to see.
+            let earlier = &self.of.changes()[..self.from + i];
+            let before = |sent| earlier.iter().try_fold(sent, |section, change| change.trailers(section));
+            match change.body(&self.of, &mut head, body.within(bound).with_trailers(before)).await {
                 NewBody::Same => {}
                 NewBody::Withheld => {
                     self.tell(Some(head));

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::{Config, Fraction, RecordConfig, ShadowConfig, StageConfig, differing};
+use crate::engine::EngineError;
 use crate::generation::Generation;
 use crate::pipeline::Pipeline;
 use crate::queue::{ExchangeStream, Queue, queue};
-use crate::recording::file::FileError;
 use crate::sink::{Plan, Planner, RECORD, Run, SinkSlot};
 
 /// One thing that a reload changed, or did not though it might seem so.
@@ -56,22 +56,34 @@ pub(crate) struct Next {
 /// A sink as configured.
 #[derive(Clone, Copy)]
 pub(crate) enum Wanted<'a> {
-    Shadow(&'a ShadowConfig),
+    /// With its place in the list.
+    Shadow(usize, &'a ShadowConfig),
     Record(&'a RecordConfig),
 }
 
 impl Next {
-    /// The stages and sinks that a configuration asks for; those that can stay do.
+    /// The stages and sinks that a configuration asks for; those that can stay do. Must be called within the engine's runtime.
     ///
     /// # Errors
-    /// When a recording cannot be opened. Nothing has begun then.
-    pub(crate) fn of(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Next, FileError> {
+    /// When a recording cannot be opened, or a stage not be built. Nothing has begun then.
+    pub(crate) fn of(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Next, EngineError> {
         let config = planner.config;
         let wanted = Wanted::all(config);
         // A marker is in the sinks too.
         let marked_anew = before.is_some_and(|before| before.config.marker != config.marker);
+        // What can fail, and of that last what leaves something behind: a recording has a file, targets have metrics.
+        let pipeline = pipeline(before, planner)?;
+        let found = wanted.iter().map(|wanted| {
+            let old = before.and_then(|before| before.find(&wanted.name()));
+            Ok((*wanted, wanted.stages(old.as_ref(), planner)?, old))
+        });
+        let found = found.collect::<Result<Vec<_>, EngineError>>()?;
+        let fates = found.into_iter().rev().map(|(wanted, stages, old)| {
+            Ok((wanted, stages.clone(), Fate::of(wanted, stages, old, marked_anew, planner)?))
+        });
+        let fates = fates.collect::<Result<Vec<_>, EngineError>>()?;
         let mut next = Next {
-            pipeline: pipeline(before, config),
+            pipeline,
             sinks: Vec::with_capacity(wanted.len()),
             queues: Vec::with_capacity(wanted.len()),
             beginning: Vec::new(),
@@ -80,11 +92,8 @@ impl Next {
         if let Some(before) = before {
             next.tell_of_stages(before.config, config);
         }
-        // The recording, which can fail, before the targets, which leave metrics behind.
-        let fates: Result<Vec<Fate<'_>>, FileError> =
-            wanted.iter().rev().map(|wanted| Fate::of(*wanted, before, marked_anew, planner)).collect();
-        for (wanted, fate) in wanted.iter().zip(fates?.into_iter().rev()) {
-            next.add(*wanted, fate, config);
+        for (wanted, stages, fate) in fates.into_iter().rev() {
+            next.add(wanted, stages, fate, config);
         }
         for gone in before.map_or_else(Vec::new, |before| Wanted::all(before.config)) {
             if !wanted.iter().any(|wanted| wanted.name() == gone.name()) {
@@ -94,7 +103,7 @@ impl Next {
         Ok(next)
     }
 
-    fn add(&mut self, wanted: Wanted<'_>, fate: Fate<'_>, config: &Config) {
+    fn add(&mut self, wanted: Wanted<'_>, stages: Arc<Pipeline>, fate: Fate<'_>, config: &Config) {
         let (mut slot, queue, old) = match fate {
             Fate::Stays(old) => (old.slot.clone(), old.queue.clone(), Some(old)),
             Fate::Begins(plan, replaced) => {
@@ -105,20 +114,18 @@ impl Next {
                 (slot, sender, replaced.map(|(old, _)| old))
             }
         };
+        slot.stand_behind(stages);
         slot.fraction = wanted.fraction(config);
         if let Some(old) = old {
-            self.stand_before(&mut slot, wanted, &old);
+            self.succeed(&mut slot, wanted, &old);
         }
         self.sinks.push(slot);
         self.queues.push(queue);
     }
 
-    /// What stood before a sink of this name: its stages, its fraction, and whether it is paused.
-    fn stand_before(&mut self, slot: &mut SinkSlot, wanted: Wanted<'_>, old: &Old<'_>) {
-        if wanted.pipeline() == old.wanted.pipeline() {
-            slot.pipeline = old.slot.pipeline.clone();
-        } else {
-            slot.pipeline = Arc::new(Pipeline::of_sink(wanted.pipeline()));
+    /// A sink of this name was there: what is kept of what was set while it ran.
+    fn succeed(&mut self, slot: &mut SinkSlot, wanted: Wanted<'_>, old: &Old<'_>) {
+        if wanted.pipeline() != old.wanted.pipeline() {
             self.tell(wanted, "its pipeline is another");
         }
         let (now, configured) = (old.slot.fraction, slot.fraction);
@@ -152,7 +159,8 @@ impl Next {
 }
 
 /// The stages before the fan-out: those that are there, where they would be made the same again.
-fn pipeline(before: Option<&Before<'_>>, config: &Config) -> Arc<Pipeline> {
+fn pipeline(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Arc<Pipeline>, EngineError> {
+    let config = planner.config;
     // A split knows targets by their numbers.
     let splits = config.pipeline.iter().any(|stage| matches!(stage, StageConfig::Split(_)));
     let names = |config: &Config| config.shadow.iter().map(ShadowConfig::label).collect::<Vec<_>>();
@@ -163,8 +171,8 @@ fn pipeline(before: Option<&Before<'_>>, config: &Config) -> Arc<Pipeline> {
             && (!splits || names(before) == names(config))
     };
     match before.filter(same) {
-        Some(before) => before.generation.pipeline.clone(),
-        None => Arc::new(Pipeline::new(config)),
+        Some(before) => Ok(before.generation.pipeline.clone()),
+        None => Pipeline::new(config, planner.programs, planner.telemetry).map(Arc::new),
     }
 }
 
@@ -179,17 +187,18 @@ enum Fate<'a> {
 impl<'a> Fate<'a> {
     fn of(
         wanted: Wanted<'_>,
-        before: Option<&Before<'a>>,
+        stages: Arc<Pipeline>,
+        old: Option<Old<'a>>,
         marked_anew: bool,
         planner: &Planner<'_>,
-    ) -> Result<Fate<'a>, FileError> {
-        let Some(old) = before.and_then(|before| before.find(&wanted.name())) else {
-            return Ok(Fate::Begins(Box::new(wanted.plan(planner)?), None));
+    ) -> Result<Fate<'a>, EngineError> {
+        let Some(old) = old else {
+            return Ok(Fate::Begins(Box::new(wanted.plan(stages, planner)?), None));
         };
         let keys = wanted.differs(old.wanted, marked_anew);
         match keys.is_empty() {
             true => Ok(Fate::Stays(old)),
-            false => Ok(Fate::Begins(Box::new(wanted.plan(planner)?), Some((old, keys)))),
+            false => Ok(Fate::Begins(Box::new(wanted.plan(stages, planner)?), Some((old, keys)))),
         }
     }
 }
@@ -216,12 +225,13 @@ impl<'a> Before<'a> {
 impl<'a> Wanted<'a> {
     /// All of a configuration, in the order of their numbers: the targets come first.
     pub(crate) fn all(config: &'a Config) -> Vec<Wanted<'a>> {
-        config.shadow.iter().map(Wanted::Shadow).chain(config.record.iter().map(Wanted::Record)).collect()
+        let shadows = config.shadow.iter().enumerate().map(|(i, shadow)| Wanted::Shadow(i, shadow));
+        shadows.chain(config.record.iter().map(Wanted::Record)).collect()
     }
 
     pub(crate) fn name(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => shadow.label(),
+            Wanted::Shadow(_, shadow) => shadow.label(),
             Wanted::Record(_) => RECORD.to_owned(),
         }
     }
@@ -229,14 +239,14 @@ impl<'a> Wanted<'a> {
     /// Where its exchanges go.
     pub(crate) fn to(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => shadow.target.to_string(),
+            Wanted::Shadow(_, shadow) => shadow.target.to_string(),
             Wanted::Record(record) => record.path.display().to_string(),
         }
     }
 
     fn place(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => format!("shadow {}", shadow.label()),
+            Wanted::Shadow(_, shadow) => format!("shadow {}", shadow.label()),
             Wanted::Record(_) => RECORD.to_owned(),
         }
     }
@@ -244,9 +254,9 @@ impl<'a> Wanted<'a> {
     /// What is told of its beginning; `in_place` names the keys for whose sake it takes another's place.
     fn begins(self, in_place: Option<String>) -> String {
         match (self, in_place) {
-            (Wanted::Shadow(_), None) => "added".to_owned(),
+            (Wanted::Shadow(..), None) => "added".to_owned(),
             (Wanted::Record(_), None) => format!("to {}", self.to()),
-            (Wanted::Shadow(_), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
+            (Wanted::Shadow(..), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
             (Wanted::Record(_), Some(_)) => {
                 format!("to {} from now on; the one before finishes what it has", self.to())
             }
@@ -255,7 +265,7 @@ impl<'a> Wanted<'a> {
 
     pub(crate) fn fraction(self, config: &Config) -> Fraction {
         let own = match self {
-            Wanted::Shadow(shadow) => shadow.fraction,
+            Wanted::Shadow(_, shadow) => shadow.fraction,
             Wanted::Record(record) => record.fraction,
         };
         own.unwrap_or(config.fraction)
@@ -263,7 +273,7 @@ impl<'a> Wanted<'a> {
 
     fn pipeline(self) -> &'a [StageConfig] {
         match self {
-            Wanted::Shadow(shadow) => &shadow.pipeline,
+            Wanted::Shadow(_, shadow) => &shadow.pipeline,
             Wanted::Record(record) => &record.pipeline,
         }
     }
@@ -271,7 +281,7 @@ impl<'a> Wanted<'a> {
     /// The keys for whose sake another sink takes the place of the one before; none where that one can stay.
     fn differs(self, before: Wanted<'_>, marked_anew: bool) -> Vec<String> {
         match (self, before) {
-            (Wanted::Shadow(after), Wanted::Shadow(before)) => {
+            (Wanted::Shadow(_, after), Wanted::Shadow(_, before)) => {
                 let mut keys = differing(before, after);
                 keys.retain(|key| key != "fraction" && key != "pipeline");
                 keys.extend(marked_anew.then(|| "marker".to_owned()));
@@ -284,10 +294,25 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn plan(self, planner: &Planner<'_>) -> Result<Plan, FileError> {
+    /// The stages before it: those that are there, where they would be made the same again.
+    fn stages(self, old: Option<&Old<'_>>, planner: &Planner<'_>) -> Result<Arc<Pipeline>, EngineError> {
+        if let Some(old) = old
+            && old.wanted.pipeline() == self.pipeline()
+        {
+            return Ok(old.slot.pipeline.clone());
+        }
+        let key = match self {
+            Wanted::Shadow(i, _) => format!("shadow[{i}].pipeline"),
+            Wanted::Record(_) => "record.pipeline".to_owned(),
+        };
+        let stages = Pipeline::of_sink(self.pipeline(), &self.name(), &key, planner.programs, planner.telemetry);
+        stages.map(Arc::new)
+    }
+
+    fn plan(self, stages: Arc<Pipeline>, planner: &Planner<'_>) -> Result<Plan, EngineError> {
         match self {
-            Wanted::Shadow(shadow) => Ok(planner.shadow(shadow)),
-            Wanted::Record(record) => planner.recorder(record),
+            Wanted::Shadow(_, shadow) => Ok(planner.shadow(shadow, stages)),
+            Wanted::Record(record) => Ok(planner.recorder(record, stages)?),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
 use crate::config::{Config, Fraction, RecordConfig, ShadowConfig};
+use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
@@ -50,22 +51,41 @@ pub struct SinkSlot {
     pub(crate) backlog: Backlog,
     /// The stages before it.
     pub(crate) pipeline: Arc<Pipeline>,
-    /// Whether it reads responses.
+    /// Whether it reads responses, or its stages do.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
-    /// What is kept of its answers counts to this; none where nobody reads them.
-    pub(crate) answer_share: Option<Arc<Share>>,
+    /// What is kept of its answers; none where nobody reads them.
+    pub(crate) kept_answers: Option<KeptAnswers>,
     /// Its counters.
     pub metrics: SinkMetrics,
+}
+
+/// What is kept of a target's answers.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAnswers {
+    /// It counts to this.
+    pub(crate) share: Arc<Share>,
+    /// Of a body, in bytes, so much is for stages to see, whatever the target's setting,
+    pub(crate) seen: u64,
+    /// and so much stays after those before the target's have.
+    pub(crate) left: u64,
 }
 
 impl SinkSlot {
     /// Whether what the targets answer is kept for it.
     pub(crate) fn wants_answers(&self) -> bool {
         self.reads_answers && !self.paused
+    }
+
+    /// Has these stages before it. A target reads responses where they do.
+    pub(crate) fn stand_behind(&mut self, pipeline: Arc<Pipeline>) {
+        if self.answers {
+            self.reads_responses = pipeline.needs_bodies().response_unread().is_some();
+        }
+        self.pipeline = pipeline;
     }
 
     /// The bounds of its readers.
@@ -96,6 +116,7 @@ impl Plan {
 /// What sinks are made with.
 pub(crate) struct Planner<'a> {
     pub(crate) config: &'a Config,
+    pub(crate) programs: &'a Selection<'a>,
     pub(crate) budget: &'a Arc<Budget>,
     pub(crate) telemetry: &'a Arc<Telemetry>,
 }
@@ -108,8 +129,8 @@ impl Planner<'_> {
     }
 
     /// A target.
-    pub(crate) fn shadow(&self, shadow: &ShadowConfig) -> Plan {
-        let slot = SinkSlot {
+    pub(crate) fn shadow(&self, shadow: &ShadowConfig, pipeline: Arc<Pipeline>) -> Plan {
+        let mut slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(self.config.fraction),
             paused: false,
@@ -117,13 +138,14 @@ impl Planner<'_> {
             share: Share::new(self.share()),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline)),
             reads_responses: false,
+            pipeline: pipeline.clone(),
             reads_answers: false,
             answers: true,
-            answer_share: None,
+            kept_answers: None,
             metrics: self.telemetry.sink(&shadow.label()),
         };
+        slot.stand_behind(pipeline);
         Plan::new(slot, Shadow::new(shadow, &self.config.marker, self.budget, self.telemetry))
     }
 
@@ -131,7 +153,7 @@ impl Planner<'_> {
     ///
     /// # Errors
     /// When the recording cannot be opened.
-    pub(crate) fn recorder(&self, record: &RecordConfig) -> Result<Plan, FileError> {
+    pub(crate) fn recorder(&self, record: &RecordConfig, pipeline: Arc<Pipeline>) -> Result<Plan, FileError> {
         let share = Share::new(self.share());
         let recorder = Recorder::open(record, self.budget, &share, self.telemetry)?;
         let slot = SinkSlot {
@@ -143,11 +165,11 @@ impl Planner<'_> {
             share,
             queue: recorder::QUEUE,
             backlog: recorder.backlog(),
-            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline)),
+            pipeline,
             reads_responses: true,
             reads_answers: true,
             answers: false,
-            answer_share: None,
+            kept_answers: None,
             metrics: self.telemetry.sink(RECORD),
         };
         Ok(Plan::new(slot, recorder))

@@ -126,6 +126,15 @@ impl Tap {
         Pressure::of(&tap.budget, &generation.sinks, &generation.queues, tap.arriving.count())
     }
 
+    /// A request's path as it may be logged: without what a stage, be it of one sink, keeps secret.
+    pub fn redacted(&self, path: &str) -> String {
+        let generation = self.inner.generation.load();
+        let mut path = path.to_owned();
+        let of_sinks = generation.sinks.iter().map(|sink| &*sink.pipeline);
+        std::iter::once(&*generation.pipeline).chain(of_sinks).for_each(|pipeline| pipeline.redact_path(&mut path));
+        path
+    }
+
     /// Offers an exchange by its request's head: the bytes of a whole HTTP/1 head, its empty line included. None where no sink
     /// is to have it, or it cannot be taken now, which is counted.
     pub fn begin(&self, head: Bytes, origin: Origin) -> Option<ExchangeWriter> {

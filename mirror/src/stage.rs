@@ -9,21 +9,29 @@ use bytes::Bytes;
 
 use crate::collected::Collected;
 use crate::config::StageConfig;
+use crate::engine::EngineError;
 use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
+use crate::telemetry::Telemetry;
 
 mod filter;
 mod fraction;
 mod marker;
+mod middleware;
 mod rate;
+mod redact;
 mod rewrite;
 mod split;
 
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
+pub use middleware::Screen;
 pub use rate::Rate;
+pub use redact::Redact;
+pub(crate) use redact::read_key;
 pub(crate) use rewrite::FRAMING;
 pub use rewrite::Rewrite;
 pub use split::Split;
@@ -51,8 +59,11 @@ pub enum Need {
     /// The request's whole body; [`Exchange::body`] has it when the stage is asked again.
     Body,
     /// Work of its own. The verdict that comes of it stands for the stage's.
-    Work(BoxFuture<'static, Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>>),
+    Work(BoxFuture<'static, Conclusion>),
 }
+
+/// What comes of a stage's own work.
+pub type Conclusion = Box<dyn FnOnce(&mut Exchange) -> Verdict + Send>;
 
 /// A step between source and sinks. It sees the head; the bodies flow past it, unless it asks for them.
 pub trait Stage: Send + Sync + 'static {
@@ -68,6 +79,9 @@ pub trait Stage: Send + Sync + 'static {
     fn needs_bodies(&self) -> Bodies {
         Bodies::default()
     }
+
+    /// Hides what is secret of a path that is to be logged.
+    fn redact_path(&self, _path: &mut String) {}
 }
 
 /// The bodies that stages may need as a whole, each with the most bytes that are collected of one.
@@ -77,17 +91,22 @@ pub struct Bodies {
     pub request: Option<u64>,
     /// Of responses.
     pub response: Option<u64>,
-    /// Whether targets' answers are kept for it, even if nobody else reads them.
-    pub answers: bool,
+    /// Whether responses, and as much of targets' answers, are kept for it even if nobody else reads them.
+    pub unread: bool,
 }
 
 impl Bodies {
+    /// The most bytes of responses and answers that are kept though nobody else reads them.
+    pub fn response_unread(&self) -> Option<u64> {
+        self.response.filter(|_| self.unread)
+    }
+
     /// What both need.
     pub fn and(self, other: Bodies) -> Bodies {
         Bodies {
             request: self.request.max(other.request),
             response: self.response.max(other.response),
-            answers: self.answers || other.answers,
+            unread: self.unread || other.unread,
         }
     }
 }
@@ -108,6 +127,11 @@ pub trait ResponseChange: Send + Sync + 'static {
         Box::pin(std::future::ready(NewBody::Same))
     }
 
+    /// Changes a trailer section, for each who reads it; none takes it out.
+    fn trailers(&self, section: Bytes) -> Option<Bytes> {
+        Some(section)
+    }
+
     /// Changes what a target answered, before anybody reads it.
     fn answer<'a>(&'a self, _of: &'a Exchange, _answer: &'a mut Response) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
@@ -125,13 +149,24 @@ pub enum NewBody {
     Withheld,
 }
 
-/// The stage that a configuration asks for; `sinks` are their names in the order of their numbers.
-pub(crate) fn build(config: &StageConfig, sinks: &[String]) -> Box<dyn Stage> {
-    match config {
+/// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.
+///
+/// # Errors
+/// When it needs something of the system that is not to be had.
+pub(crate) fn build(
+    config: &StageConfig,
+    place: Place<'_>,
+    sinks: &[String],
+    programs: &Selection<'_>,
+    telemetry: &Telemetry,
+) -> Result<Box<dyn Stage>, EngineError> {
+    Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
-        StageConfig::Rate(config) => Box::new(Rate::new(config)),
+        StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
+        StageConfig::Rate(config) => Box::new(Rate::new(config, telemetry)),
+        StageConfig::Redact(config) => Box::new(Redact::new(config, telemetry).map_err(EngineError::Redact)?),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),
         StageConfig::Split(config) => Box::new(Split::new(config, sinks)),
-    }
+    })
 }

@@ -8,10 +8,12 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outcome::{Abort, DropReason, FailReason, Outcome, SkipReason};
+use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
 
+mod middleware;
 mod observed;
 
+pub use middleware::MiddlewareMetrics;
 use observed::Family;
 pub use observed::{Observed, Several};
 
@@ -37,6 +39,18 @@ pub struct Telemetry {
     skipped: IntCounterVec,
     client_duration: HistogramVec,
     server_duration: HistogramVec,
+    redacted: IntCounterVec,
+    withheld: IntCounterVec,
+    middleware: middleware::Families,
+}
+
+/// What redaction counts, all its stages together.
+#[derive(Debug, Clone)]
+pub struct RedactMetrics {
+    /// Values, by [`Redacted`].
+    pub redacted: Reasons,
+    /// Bodies, by [`Withheld`].
+    pub withheld: Reasons,
 }
 
 /// What is counted of one source.
@@ -150,6 +164,17 @@ impl Telemetry {
                 "Time from a request's head to the end of its response: by the proxy's clock, or by the stamps of the captured packets.",
                 &["source", "http_response_status_class"],
             ),
+            redacted: counter(
+                "mirror_redact_values_total",
+                "Values that redaction has masked, removed or hashed, by rule.",
+                &["rule"],
+            ),
+            withheld: counter(
+                "mirror_redact_withheld_total",
+                "Bodies that redaction has withheld because it could not look into them, by reason.",
+                &["reason"],
+            ),
+            middleware: middleware::Families::new(&registry),
             observers: Mutex::default(),
             passing: Mutex::default(),
             counters: Mutex::default(),
@@ -182,6 +207,15 @@ impl Telemetry {
             dropped: reasons(&self.dropped, sink, DropReason::ALL.iter().map(|r| r.label())),
             failed: reasons(&self.failed, sink, FailReason::ALL.iter().map(|r| r.label())),
             skipped: reasons(&self.skipped, sink, SkipReason::ALL.iter().map(|r| r.label())),
+        }
+    }
+
+    /// What redaction counts.
+    pub fn redaction(&self) -> RedactMetrics {
+        let of = |family: &IntCounterVec, label: &str| family.with_label_values(&[label]);
+        RedactMetrics {
+            redacted: Reasons(Redacted::ALL.iter().map(|rule| of(&self.redacted, rule.label())).collect()),
+            withheld: Reasons(Withheld::ALL.iter().map(|reason| of(&self.withheld, reason.label())).collect()),
         }
     }
 

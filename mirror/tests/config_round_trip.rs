@@ -130,6 +130,9 @@ fn stage() -> impl Strategy<Value = StageConfig> {
         "filter: {allow: {all: [], request_size: '> 1KiB', status: [404, '>= 500'], response_type: text/*}}",
         "fraction: 10%",
         "fraction: {of: 1/3, by: cookie.session}",
+        "middleware: sh -c cat",
+        "middleware: {command: [sh, -c, 'exec cat  #'], workers: 3, timeout: 250ms, on_failure: pass, responses: false}",
+        "middleware: {command: cat, max_body: 64KiB, queue: 7, queue_bytes: 64KiB, restart: {min: 1s, max: 1m}}",
         "rate: 500/s",
         "rate: {requests: 60/m, bytes: 1MiB/s, burst: 5, burst_bytes: 64KiB, by: path.2}",
     ];

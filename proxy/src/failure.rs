@@ -52,6 +52,15 @@ pub(crate) fn failure(error: &Error, upstream: &str, connect_timeout: Duration, 
     }
 }
 
+/// What kind of error it is, for the log. pingora's own words may have the head in them that it could not read, with all its secrets.
+pub(crate) fn kind(error: &Error) -> String {
+    let kind = error.etype().as_str();
+    match error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
+        Some(cause) => format!("{kind}: {cause}"),
+        None => kind.to_owned(),
+    }
+}
+
 fn context(error: &Error) -> String {
     error.context.as_ref().map_or_else(String::new, |context| context.as_str().to_owned())
 }
@@ -59,6 +68,14 @@ fn context(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_not_told() {
+        let head = Error::explain(ErrorType::InvalidHTTPHeader, "buf: Set-Cookie: sid=secret");
+        assert_eq!(kind(&head), "InvalidHTTPHeader");
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(kind(&Error::because(ErrorType::ReadError, "buf: secret", reset)), "ReadError: connection reset");
+    }
 
     #[test]
     fn each_failure_has_its_status_and_its_culprit() {

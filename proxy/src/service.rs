@@ -20,7 +20,7 @@ use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 
 use crate::connector::PLAIN;
-use crate::failure::failure;
+use crate::failure::{failure, kind};
 use crate::hop;
 use crate::stream::Stream;
 use crate::tee::Tee;
@@ -233,8 +233,8 @@ impl ProxyHttp for Service {
                     reason = told.reason,
                     status = told.status,
                     method = %request.method,
-                    path = request.uri.path(),
-                    %error,
+                    path = self.tap.redacted(request.uri.path()),
+                    error = kind(error),
                     "exchange failed"
                 );
             }

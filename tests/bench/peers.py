@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import List
 
@@ -25,6 +26,16 @@ PEERS = [
     Peer("nginx-mirror", "nginx", "nginx `mirror`", True),
     Peer("envoy-mirror", "envoy", "Envoy mirroring", True),
     Peer("mirror-shadow", "mirror", "mirror --shadow", True),
+    Peer("mirror-stages", "mirror", "mirror --shadow, five stages", True),
+]
+
+# All of them look at each exchange, and let it pass.
+STAGES = [
+    {"filter": {"deny": {"path": ["/healthz", "~^/internal/"]}}},
+    {"filter": "method in GET POST or header.content-type = application/json"},
+    {"fraction": {"of": "100%", "by": "header.host"}},
+    {"rate": {"requests": "1000000000/s", "by": "header.host"}},
+    {"rewrite": {"header": {"remove": ["Authorization", "X-Internal-*"], "set": {"X-From": "{client}"}}}},
 ]
 
 
@@ -62,4 +73,6 @@ def command(peer: Peer, place: Place, port: int, upstream: int, target: int) -> 
     argv = [place.mirror or "mirror", "--listen", f"127.0.0.1:{port}", "--upstream", f"127.0.0.1:{upstream}"]
     if peer.shadows:
         argv += ["--shadow", f"127.0.0.1:{target}"]
+    if peer.key == "mirror-stages":
+        argv += [f"--set=pipeline={json.dumps(STAGES)}"]
     return argv + ["--proxy-threads", "1", "--admin", "off"]

@@ -14,6 +14,7 @@ PAIRS = [  # whose numbers are divided by whose
     ("mirror-shadow", "nginx-mirror"),
     ("mirror-shadow", "envoy-mirror"),
     ("mirror-shadow", "mirror-plain"),
+    ("mirror-stages", "mirror-shadow"),
     ("nginx-mirror", "nginx-plain"),
     ("envoy-mirror", "envoy-plain"),
     ("mirror-plain", "nginx-plain"),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 mod address;
 pub mod capture;
+pub mod coding;
 mod command;
 mod config;
 mod conn;
@@ -23,6 +24,7 @@ mod gate;
 pub mod listener;
 mod message;
 mod metrics;
+pub mod middleware;
 mod names;
 mod namespace;
 pub mod nginx;

@@ -138,3 +138,29 @@ fn only_what_failed_is_recorded() {
         records.iter().map(|record| record["request"]["target"].as_str().unwrap_or_default()).collect();
     assert_eq!(targets, ["/api/broken", "/broken"]);
 }
+
+#[test]
+fn what_the_responses_head_decides_is_not_held_until_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("end");
+    let ends = gate.clone();
+    let upstream = Server::script(move |mut conn| {
+        conn.request().expect("a request");
+        conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while !ends.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        conn.send("0\r\n\r\n");
+    });
+    let target = Server::ok();
+    let filter = json!([{ "filter": "status = 200 and response_type = text/*" }]);
+    let mirror =
+        Mirror::start(Config::upstream(upstream.address()).shadow("target", target.address()).set("pipeline", filter));
+    let mut client = mirror.connect();
+    client.send("GET /events HTTP/1.1\r\nHost: app\r\n\r\n");
+    // The stream has not begun, and has not ended.
+    assert_eq!(target.wait_request().start_line(), "GET /events HTTP/1.1");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(mirror.terminate().sink("target").delivered, 1);
+}

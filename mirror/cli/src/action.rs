@@ -215,8 +215,13 @@ fn lay_stages_over(flags: &Flags, draft: &mut Draft) {
     let filters = flags.filter.iter().map(|condition| ("--filter", "allow", condition));
     let denials = flags.deny.iter().map(|condition| ("--deny", "deny", condition));
     let first = (0..).find(|i| !draft.has(&format!("pipeline.{i}"))).unwrap_or_default();
-    for (i, (flag, key, condition)) in filters.chain(denials).enumerate() {
-        draft.set(&format!("pipeline.{}.filter.{key}", first + i), Value::from(condition.as_str()), flag);
+    let filters =
+        filters.chain(denials).map(|(flag, key, condition)| (flag, format!("filter.{key}"), condition.as_str()));
+    // They see what the filters let pass.
+    let middlewares =
+        flags.middleware.iter().map(|command| ("--middleware", "middleware".to_owned(), command.as_str()));
+    for (i, (flag, key, word)) in filters.chain(middlewares).enumerate() {
+        draft.set(&format!("pipeline.{}.{key}", first + i), Value::from(word), flag);
     }
 }
 

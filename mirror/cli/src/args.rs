@@ -112,6 +112,9 @@ pub(crate) struct Flags {
     /// Mirror no exchanges that this holds for: `path = /health*`; may be repeated.
     #[arg(long, value_name = "CONDITION", help_heading = "Pipeline")]
     pub(crate) deny: Vec<String>,
+    /// Send all that is mirrored through a program first, by GoReplay's middleware protocol; split at spaces; may be repeated.
+    #[arg(long, value_name = "COMMAND", help_heading = "Pipeline")]
+    pub(crate) middleware: Vec<String>,
     /// The copies' Host: `original`, `target`, or a literal [default: original].
     #[arg(long, value_name = "HOST", help_heading = "Shadow")]
     pub(crate) host: Option<String>,

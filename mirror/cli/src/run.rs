@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults, Period};
-use mirror::engine::Engine;
+use mirror::engine::{Engine, EngineError};
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
 use tokio::runtime::Runtime;
@@ -115,10 +115,8 @@ impl Running {
         }
 
         let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
-            mirror::engine::EngineError::Record(error) => {
-                Failed::Input(Fault::missing("record", format!("a path that can be recorded to ({error})")).into())
-            }
-            error => Failed::System(error.into()),
+            EngineError::System(error) => Failed::System(error.into()),
+            error => Failed::Input(reload::fault(&error).into()),
         })?;
         let addresses = listeners.addresses();
         let proxy = match &config.upstream {

@@ -15,8 +15,15 @@ pub struct Pattern {
 enum Matcher {
     /// What most patterns are.
     Literal,
+    /// What most names are.
+    LiteralInAnyCase,
     /// What is there.
     Anything,
+    /// What begins so, in any case or in this one.
+    Beginning {
+        length: usize,
+        any_case: bool,
+    },
     Regex(Box<Regex>),
 }
 
@@ -44,15 +51,12 @@ const LARGEST: usize = 1 << 20;
 
 impl Pattern {
     pub(crate) fn new(source: &str, kind: Kind) -> Result<Pattern, PatternError> {
+        if let Some(matcher) = Matcher::plain(source, kind) {
+            return Ok(Pattern { source: source.into(), matcher });
+        }
         let any_case = kind == Kind::AnyCase;
         let regex = match source.strip_prefix('~') {
             Some(regex) => regex.to_owned(),
-            None if matches!(source, "**") || (source == "*" && kind != Kind::Path) => {
-                return Ok(Pattern { source: source.into(), matcher: Matcher::Anything });
-            }
-            None if !source.contains(SPECIAL) && !any_case => {
-                return Ok(Pattern { source: source.into(), matcher: Matcher::Literal });
-            }
             None => {
                 let glob = GlobBuilder::new(source)
                     .literal_separator(kind == Kind::Path)
@@ -80,10 +84,36 @@ impl Pattern {
 
     /// Whether the text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
+        let source = self.source.as_bytes();
         match &self.matcher {
-            Matcher::Literal => text == self.source.as_bytes(),
+            Matcher::Literal => text == source,
+            Matcher::LiteralInAnyCase => text.eq_ignore_ascii_case(source),
+            Matcher::Beginning { length, any_case } => text.get(..*length).is_some_and(|beginning| match any_case {
+                true => beginning.eq_ignore_ascii_case(&source[..*length]),
+                false => beginning == &source[..*length],
+            }),
             Matcher::Anything => true,
             Matcher::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+impl Matcher {
+    /// That of a glob for which no regular expression is needed: they are asked for each line of each head.
+    fn plain(source: &str, kind: Kind) -> Option<Matcher> {
+        let any_case = kind == Kind::AnyCase;
+        if source.starts_with('~') {
+            return None;
+        }
+        let beginning = source.strip_suffix('*').filter(|beginning| !beginning.contains(SPECIAL));
+        match (source, beginning) {
+            ("**", _) => Some(Matcher::Anything),
+            ("*", _) if kind != Kind::Path => Some(Matcher::Anything),
+            _ if !source.contains(SPECIAL) => Some(if any_case { Matcher::LiteralInAnyCase } else { Matcher::Literal }),
+            (_, Some(beginning)) if kind != Kind::Path => {
+                Some(Matcher::Beginning { length: beginning.len(), any_case })
+            }
+            _ => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::pattern::Kind;
 use super::*;
 use crate::http1::{RequestHead, ResponseHead};
 
@@ -143,5 +144,26 @@ fn hosts_of_all_forms_of_a_target() {
         };
         assert_eq!(facts.host(), host.map(str::as_bytes), "{target}");
         assert_eq!(facts.path(), path.as_bytes(), "{target}");
+    }
+}
+
+#[test]
+fn globs_match_alike_with_a_regular_expression_behind_them_and_without() {
+    for (glob, kind, like, unlike) in [
+        ("X-A", Kind::AnyCase, vec!["x-a", "X-A"], vec!["x-ab", ""]),
+        ("X-*", Kind::AnyCase, vec!["x-", "X-a/b"], vec!["x", "ax-"]),
+        ("[Xx]-*", Kind::AnyCase, vec!["x-", "X-a/b"], vec!["x", "ax-"]),
+        // Names and hosts are ASCII; of other letters the case is not known.
+        ("É*", Kind::AnyCase, vec!["É", "É1"], vec!["é", "e"]),
+        ("a*", Kind::Text, vec!["a", "a/b"], vec!["A", "ba"]),
+        ("{a,a}*", Kind::Text, vec!["a", "a/b"], vec!["A", "ba"]),
+        ("/a*", Kind::Path, vec!["/a", "/ab"], vec!["/a/b", "/A"]),
+        ("*", Kind::Path, vec!["", "a"], vec!["/", "a/"]),
+        ("**", Kind::Path, vec!["", "a/b"], vec![]),
+        ("*", Kind::Text, vec!["", "a/b"], vec![]),
+    ] {
+        let pattern = Pattern::new(glob, kind).unwrap();
+        like.iter().for_each(|text| assert!(pattern.matches(text.as_bytes()), "{glob} {text}"));
+        unlike.iter().for_each(|text| assert!(!pattern.matches(text.as_bytes()), "{glob} {text}"));
     }
 }

@@ -8,6 +8,7 @@ use crate::sink::RECORD;
 
 mod capture;
 mod filter;
+mod middleware;
 mod path;
 mod pipeline;
 

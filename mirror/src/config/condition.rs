@@ -158,6 +158,11 @@ impl<T> Several<T> {
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
     }
+
+    /// Whether it is a list without anything in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<T: Leaf> Several<T> {

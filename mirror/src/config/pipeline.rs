@@ -12,13 +12,17 @@ use super::forms::{WordOrMap, word_or_map_schema};
 
 mod filter;
 mod fraction;
+mod middleware;
 mod rate;
+mod redact;
 mod rewrite;
 mod split;
 
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
+pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
 pub use rate::RateConfig;
+pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
 pub use rewrite::{
     BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
     ResponseEdits, RewriteConfig, Token, Unreadable,
@@ -65,8 +69,12 @@ stages! {
     "filter" Filter(FilterConfig),
     /// How many of the users go on, all exchanges of each.
     "fraction" Fraction(FractionConfig),
+    /// What a program of one's own makes of it.
+    "middleware" Middleware(Box<MiddlewareConfig>),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
+    /// What is hidden of it.
+    "redact" Redact(Box<RedactConfig>),
     /// What changes of the request and of the response.
     "rewrite" Rewrite(Box<RewriteConfig>),
     /// Which target of a group gets one.

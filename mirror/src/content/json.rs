@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+mod members;
 mod pointer;
 
 pub use pointer::{MAX_SEGMENTS, Pointer};
@@ -59,6 +60,12 @@ fn told(error: serde_json::Error) -> JsonError {
         true => JsonError::TooDeep,
         false => JsonError::Syntax,
     }
+}
+
+/// Whether the text that these documents were read from has members that they do not have: of a key that an object has twice, other readers
+/// may take the first value.
+pub fn repeats_keys(body: &[u8], documents: &[Value]) -> bool {
+    members::count(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)) != Some(documents.iter().map(members::of).sum())
 }
 
 /// Asks `keep` of every member of every object, those of an object before those within them. It may change the value, and takes the

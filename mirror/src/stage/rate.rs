@@ -4,7 +4,7 @@
 //! passed would have passed at exactly the rate. What comes more than the burst before that time is too much.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::condition::Key;
@@ -12,10 +12,8 @@ use crate::config::RateConfig;
 use crate::exchange::Exchange;
 use crate::outcome::SkipReason;
 use crate::stage::{Stage, Verdict};
+use crate::telemetry::{Observed, Several, Telemetry};
 
-/// Keys that are told apart at once, at some 50 bytes each; those beyond have one limit together. A key is forgotten once it has its
-/// whole burst again.
-const KEYS: usize = 65_536;
 /// How often it is looked for keys to forget where there are too many.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
@@ -25,7 +23,8 @@ pub struct Rate {
     requests: Option<Limit>,
     bytes: Option<Limit>,
     started: Instant,
-    keys: Mutex<Keys>,
+    keys: Arc<Mutex<Keys>>,
+    _observed: Option<Observed>,
 }
 
 /// A rate and its burst.
@@ -44,8 +43,9 @@ struct Due {
     bytes: f64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Keys {
+    most: usize,
     due: HashMap<u64, Due>,
     beyond: Due,
     forgot: Option<f64>,
@@ -67,12 +67,12 @@ impl Limit {
 
 impl Keys {
     fn of(&mut self, key: u64, now: f64) -> &mut Due {
-        if self.due.len() >= KEYS && !self.due.contains_key(&key) {
+        if self.due.len() >= self.most && !self.due.contains_key(&key) {
             if self.forgot.is_none_or(|forgot| now - forgot >= FORGET_EVERY.as_nanos() as f64) {
                 self.forgot = Some(now);
                 self.due.retain(|_, due| due.requests > now || due.bytes > now);
             }
-            if self.due.len() >= KEYS {
+            if self.due.len() >= self.most {
                 return &mut self.beyond;
             }
         }
@@ -82,10 +82,29 @@ impl Keys {
 
 impl Rate {
     /// As configured.
-    pub fn new(config: &RateConfig) -> Rate {
+    pub fn new(config: &RateConfig, telemetry: &Telemetry) -> Rate {
+        let mut rate = Rate::untold(config);
+        if let Some(by) = &rate.by {
+            let keys = rate.keys.clone();
+            let known = move || keys.lock().unwrap_or_else(PoisonError::into_inner).due.len() as u64;
+            let help = "Keys that a rate tells apart now.";
+            rate._observed = Some(telemetry.gauge_while(
+                "mirror_rate_keys",
+                help,
+                ("by", &by.to_string()),
+                Several::Sum,
+                Box::new(known),
+            ));
+        }
+        rate
+    }
+
+    fn untold(config: &RateConfig) -> Rate {
         let requests = config.requests.map(|rate| Limit::new(rate.per_second(), config.burst_of_requests()));
         let bytes = config.bytes.map(|rate| Limit::new(rate.per_second(), config.burst_of_bytes()));
-        Rate { by: config.by.clone(), requests, bytes, started: Instant::now(), keys: Mutex::default() }
+        let keys = Keys { most: config.keys.0.get(), due: HashMap::new(), beyond: Due::default(), forgot: None };
+        let keys = Arc::new(Mutex::new(keys));
+        Rate { by: config.by.clone(), requests, bytes, started: Instant::now(), keys, _observed: None }
     }
 
     /// Whether one of this length may pass now, in nanoseconds since the start.
@@ -124,7 +143,7 @@ mod tests {
     const SECOND: f64 = 1e9;
 
     fn rate(yaml: &str) -> Rate {
-        Rate::new(&serde_yaml::from_str(yaml).unwrap())
+        Rate::untold(&serde_yaml::from_str(yaml).unwrap())
     }
 
     /// How many of `offered` a second, evenly, pass in so many seconds.
@@ -152,8 +171,8 @@ mod tests {
 
     #[test]
     fn keys_have_limits_of_their_own_and_are_forgotten() {
-        let rate = rate("{requests: 1/s, burst: 1}");
-        assert!((0..KEYS as u64).all(|key| rate.passes(key, 0.0, 0.0)));
+        let rate = rate("{requests: 1/s, burst: 1, keys: 100}");
+        assert!((0..100).all(|key| rate.passes(key, 0.0, 0.0)));
         assert!(!rate.passes(7, 0.0, 0.5 * SECOND));
         // Those beyond have one together.
         assert!(rate.passes(1 << 40, 0.0, 0.5 * SECOND));

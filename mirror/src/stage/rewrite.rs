@@ -120,7 +120,7 @@ impl Stage for Rewrite {
 
     fn needs_bodies(&self) -> Bodies {
         let bound = |edits: &Option<Box<BodyEdits>>| edits.as_ref().map(|edits| edits.max_body.0.bytes());
-        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), answers: false }
+        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), unread: false }
     }
 }
 
@@ -192,7 +192,7 @@ fn without_authority(head: &RequestHead) -> Bytes {
 }
 
 fn headers(edits: &Edits, seen: &Exchange, headers: Headers) -> Headers {
-    let pairs = headers.iter().map(|Header { name, value }| Pair::new(name.clone(), value.clone())).collect();
+    let pairs = headers.into_iter().map(|Header { name, value }| Pair::new(name, value)).collect();
     let edited = Editor { edits, any_case: true, fixed: &FRAMING }.edit(pairs, seen);
     edited.into_iter().map(|pair| Header { name: pair.name, value: value(pair.value) }).collect()
 }

@@ -69,6 +69,7 @@ fn pipelines(config: &mut Config, choice: u8) {
     let withheld = "{rewrite: {body: {max_body: 8KiB, unreadable: withhold, replace: [{match: y, with: ''}]}}}";
     let response =
         "{rewrite: {response: {body: {max_body: 32KiB, unreadable: withhold, replace: [{match: r, with: s}]}}}}";
+    let redact = "{redact: {preset: credentials, pattern: [card, '~q{2}'], json: a, max_body: 16KiB, with: hash}}";
     let by_status = "{filter: {allow: 'status = 200 or not status'}}";
     let by_size = "{filter: {deny: 'response_size > 100KB'}}";
     let chosen = |stages: &[(u8, &str)]| {
@@ -77,9 +78,10 @@ fn pipelines(config: &mut Config, choice: u8) {
             .expect("stages")
             .pipeline
     };
-    config.pipeline = chosen(&[(1, by_status), (2, body), (4, response)]);
-    config.shadow[0].pipeline = chosen(&[(8, withheld), (16, by_size)]);
-    config.record.as_mut().expect("a recorder").pipeline = chosen(&[(32, by_size), (64, response), (128, body)]);
+    config.pipeline = chosen(&[(1, by_status), (2, body), (4, response), (16, redact)]);
+    config.shadow[0].pipeline = chosen(&[(4, redact), (8, withheld), (16, by_size)]);
+    config.record.as_mut().expect("a recorder").pipeline =
+        chosen(&[(16, redact), (32, by_size), (64, response), (128, body)]);
 }
 
 /// Runs the operations and checks what must hold whatever they were.

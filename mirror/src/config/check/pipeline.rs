@@ -1,10 +1,11 @@
 //! Whether stages make sense.
 
-use super::Findings;
+use super::{Findings, middleware};
 use crate::config::{
-    BodyEdits, Config, Edits, Encoding, JsonEdits, PathEdit, RewriteConfig, ShadowConfig, SplitConfig, StageConfig,
+    BodyEdits, Config, Edits, Encoding, HashConfig, JsonEdits, PathEdit, RedactConfig, Replacement, RewriteConfig,
+    ShadowConfig, SplitConfig, StageConfig,
 };
-use crate::stage::FRAMING;
+use crate::stage::{FRAMING, read_key};
 use crate::template::Template;
 
 /// The sum of a split's weights: its turns are laid out beforehand, and nobody shares out finer.
@@ -33,6 +34,8 @@ impl Config {
                             "no split here: it shares out over targets, in the `pipeline` of all",
                         );
                     }
+                    StageConfig::Middleware(config) => middleware::check(&at("middleware"), config, findings),
+                    StageConfig::Redact(redact) => check_redact(&at("redact"), redact, findings),
                     StageConfig::Rewrite(rewrite) => check_rewrite(&at("rewrite"), rewrite, findings),
                     StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),
                     _ => {}
@@ -55,6 +58,27 @@ impl Config {
             findings.add(key, turns, format!("weights that sum up to at most {MOST_TURNS}"));
         }
     }
+}
+
+fn check_redact(key: &str, redact: &RedactConfig, findings: &mut Findings<'_>) {
+    if redact.is_empty() {
+        findings.missing(
+            key,
+            "something to redact: `preset`, `header`, `cookie`, `query`, `form`, `json` or `pattern`, or `credentials`",
+        );
+    }
+    for name in redact.header.iter().flat_map(|names| names.iter()).map(ToString::to_string) {
+        if FRAMING.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+            let expected = "another header: this one frames the message, or is of one hop, or says where it goes";
+            findings.add(&format!("{key}.header"), name, expected);
+        }
+    }
+    if let Replacement::Hash(HashConfig { key_file: Some(path) }) = &redact.replacement
+        && let Err(expected) = read_key(path)
+    {
+        findings.add(&format!("{key}.with.hash.key_file"), path.display(), expected.0);
+    }
+    findings.not_empty(&format!("{key}.max_body"), redact.max_body.0);
 }
 
 fn check_rewrite(key: &str, rewrite: &RewriteConfig, findings: &mut Findings<'_>) {

@@ -233,6 +233,7 @@ impl Node {
             "shadow" => &["target"],
             "record" => &["path"],
             "admin" => &["address"],
+            _ if self.key.ends_with(".middleware") => &["command"],
             _ => &[],
         }
     }

@@ -1,4 +1,4 @@
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,20 @@ pub struct RateConfig {
     /// What has a limit of its own: `client`, `header.x-tenant`. Without it there is one for all; those that lack it have one together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Key>,
+    /// Keys that are told apart at once, at some 50 bytes each; those beyond have one limit together. A key is forgotten once it has its whole burst again.
+    pub keys: Keys,
+}
+
+/// How many keys a rate tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Keys(pub NonZeroUsize);
+
+impl Default for Keys {
+    /// The users of a busy service, in 3 MiB.
+    fn default() -> Self {
+        Keys(NonZeroUsize::new(65_536).expect("not zero"))
+    }
 }
 
 impl RateConfig {

@@ -29,6 +29,21 @@ fn what_cannot_be_read() {
 }
 
 #[test]
+fn keys_that_are_there_twice() {
+    for (text, repeats) in [
+        (r#"{"a":1,"a":2}"#, true),
+        (r#"[0,{"b":{"a":[1.5,-2],"\u0061":null}}]"#, true),
+        (r#"{"a":{"a":{"a":1}},"b":[{"a":1},{"a":2e9}]} {"a":"a"}"#, false),
+        ("[12345678901234567890123, -0, 0.5, true, null]", false),
+        // What looks like the crate's own way of telling numbers.
+        (r#"{"$serde_json::private::Number":"12"}"#, false),
+        (r#"{"a":1,"$serde_json::private::Number":"12"}"#, true),
+    ] {
+        assert_eq!(repeats_keys(text.as_bytes(), &read_all(text.as_bytes()).unwrap()), repeats, "{text}");
+    }
+}
+
+#[test]
 fn lines_of_documents() {
     let lines = read_all(b"{\"a\":1}\r\n\n[2]\n").unwrap();
     assert_eq!(write_all(&lines), "{\"a\":1}\n[2]\n");
@@ -145,7 +160,8 @@ proptest! {
     #[test]
     fn written_and_read_it_is_the_same(document in documents()) {
         let text = write(&document);
-        prop_assert_eq!(write(&read(&text).unwrap()), text);
+        prop_assert_eq!(write(&read(&text).unwrap()), &text);
+        prop_assert!(!repeats_keys(&text, &[document]));
     }
 
     #[test]
@@ -168,6 +184,7 @@ proptest! {
     #[test]
     fn garbage_never_panics(garbage in "[\\[\\]{}\":,0-9eE.\\\\u +-]{0,60}") {
         if let Ok(documents) = read_all(garbage.as_bytes()) {
+            repeats_keys(garbage.as_bytes(), &documents);
             let again = read_all(&write_all(&documents));
             prop_assert_eq!(again, Ok(documents));
         }

@@ -35,14 +35,6 @@ struct Session {
     more: Arc<Notify>,
 }
 
-/// When a copy may go.
-pub(super) enum Turn {
-    /// Now. What is behind it in its session, where it has one, asks for it by [`Order::next`].
-    Now(Offer, Option<u64>),
-    /// After others, which take it along; or it was dropped, as too many wait.
-    Later,
-}
-
 impl Order {
     /// Of which at most so many copies wait.
     pub(super) fn new(config: &OrderConfig, most: usize, name: &str, telemetry: &Telemetry) -> Order {
@@ -59,13 +51,14 @@ impl Order {
         Order { by, pipelined, most, waiting, sessions: Mutex::default(), _observed: observed }
     }
 
-    /// Takes a copy to the end of its session.
-    pub(super) fn take(&self, offer: Offer) -> Turn {
-        let Some(session) = self.by.hash(&offer.exchange.facts()) else { return Turn::Now(offer, None) };
+    /// Takes a copy to the end of its session. Gives it back where it may go now: what is behind it in its session, where it has one, is asked for by
+    /// [`next`](Self::next). Otherwise it goes after others, which take it along; or it was dropped, as too many wait.
+    pub(super) fn take(&self, offer: Offer) -> Option<(Offer, Option<u64>)> {
+        let Some(session) = self.by.hash(&offer.exchange.facts()) else { return Some((offer, None)) };
         let mut sessions = self.sessions();
         let Some(Session { behind, more }) = sessions.get_mut(&session) else {
             sessions.insert(session, Session::default());
-            return Turn::Now(offer, Some(session));
+            return Some((offer, Some(session)));
         };
         if self.waiting.load(Relaxed) >= self.most as u64 {
             offer.account.dropped(DropReason::QueueFull);
@@ -74,7 +67,7 @@ impl Order {
             behind.push_back(offer);
             more.notify_one();
         }
-        Turn::Later
+        None
     }
 
     /// The session's next copy, once the one before is answered or given up; the session ends where there is none.

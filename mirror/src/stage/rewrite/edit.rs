@@ -19,9 +19,10 @@ impl Editor<'_> {
     pub(super) fn edit(&self, mut pairs: Vec<Pair>, seen: &Exchange) -> Vec<Pair> {
         let Edits { remove, rename, replace, set, append } = self.edits;
         if let Some(remove) = remove {
-            pairs.retain(|pair| self.is_fixed(&pair.name) || !remove.any(|glob| glob.matches(&pair.name)));
+            pairs.retain(|pair| !remove.any(|glob| glob.matches(&pair.name)) || self.is_fixed(&pair.name));
         }
-        for pair in pairs.iter_mut().filter(|pair| !self.is_fixed(&pair.name)) {
+        let edits = !rename.is_empty() || !replace.is_empty();
+        for pair in pairs.iter_mut().filter(|pair| edits && !self.is_fixed(&pair.name)) {
             if let Some((_, new)) = rename.iter().find(|(old, _)| self.same(old, &pair.name)) {
                 *pair = Pair::new(Bytes::copy_from_slice(new.as_bytes()), pair.value.clone());
             }
