@@ -24,9 +24,9 @@ use crate::telemetry::{Observed, Reading, Several, Telemetry};
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// A sink or a stage cannot begin.
+    /// The settings ask for what cannot be had.
     #[error(transparent)]
-    Begin(#[from] EngineError),
+    Engine(#[from] EngineError),
     /// There is no such sink.
     #[error("there is no sink {name:?}, only {}", there.join(", "))]
     NoSink {
@@ -59,7 +59,7 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     budget: Arc<Budget>,
     telemetry: Arc<Telemetry>,
-    /// The middlewares' programs, of all generations.
+    /// Those that stages have messages go through.
     programs: Programs,
     runtime: Handle,
     shutting_down: Shutdown,
@@ -95,8 +95,7 @@ impl Control {
     ) -> Result<Control, EngineError> {
         let programs = Programs::new(telemetry);
         let next = {
-            // Programs are looked after there.
-            let _entered = runtime.enter();
+            let _within = runtime.enter();
             Next::of(None, &Planner { config, programs: &programs.select(), budget, telemetry })?
         };
         let held = Arc::new(AtomicUsize::new(0));
@@ -129,15 +128,16 @@ impl Control {
     /// [`Config::reloaded`] gives such a configuration. Sinks that the settings do not know any more finish what they have.
     ///
     /// # Errors
-    /// When a recording cannot be opened or a stage not be built, or the engine drains.
+    /// When a recording cannot be opened, a stage not be built, or the engine drains.
     pub fn reload(&self, config: &Config) -> Result<Vec<Change>, ControlError> {
         let inner = &*self.0;
         let _one_by_one = locked(&inner.changing);
         let (before, generation) = (locked(&inner.config).clone(), inner.generation.load_full());
-        let _entered = inner.runtime.enter();
-        let programs = inner.programs.select();
-        let planner = Planner { config, programs: &programs, budget: &inner.budget, telemetry: &inner.telemetry };
-        let mut next = Next::of(Some(&Before { config: &before, generation: &generation }), &planner)?;
+        let mut next = {
+            let (programs, _within) = (inner.programs.select(), inner.runtime.enter());
+            let planner = Planner { config, programs: &programs, budget: &inner.budget, telemetry: &inner.telemetry };
+            Next::of(Some(&Before { config: &before, generation: &generation }), &planner)?
+        };
         let changes = std::mem::take(&mut next.changes);
         self.put(next)?;
         *locked(&inner.config) = Arc::new(config.clone());
@@ -209,7 +209,7 @@ impl Control {
         }
     }
 
-    /// Has the middlewares' programs end, and waits for that.
+    /// Ends the programs that stages had; once no message is on its way to them any more.
     pub(crate) async fn end_programs(&self) {
         self.0.programs.end().await;
     }

@@ -2,7 +2,8 @@
 //!
 //! They can change while the engine runs, and no exchange meets a mixture: it belongs to the generation that it began in, from the tap to the last
 //! of its sinks, and brings it along to the fan-out. A generation that was replaced lasts until its last exchange is through the stages. With it
-//! its ends of the queues go, and a sink that no later generation has finds that nothing more comes.
+//! its ends of the queues go, and a sink that no later generation has finds that nothing more comes. Whoever has it last frees it, which may be a
+//! source's thread: nothing in it waits for anything when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -28,6 +28,9 @@
 //! request's body as a whole ([`collected`]), more of the response, or work of the stage's own, as where a program of the user's looks at it ([`middleware`]). How responses are to be changed is put on the
 //! exchange; they go through a relay when they come, and nothing waits for them.
 //!
+//! All of this can change while it runs ([`control`]): an exchange meets the stages and sinks of the generation that it began in, to its end, and a
+//! reload puts another generation in its place for those that begin later.
+//!
 //! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
 //! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.
 

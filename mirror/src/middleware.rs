@@ -49,6 +49,8 @@ pub struct StartError {
 /// Where a program is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
+    /// Whose stages it is among: a sink's, by its name, which it keeps when its key is another; or, where there is none, those of all.
+    pub sink: Option<&'a str>,
     /// The key of the pipeline: `shadow[0].pipeline`.
     pub pipeline: &'a str,
     /// Which of its stages.
@@ -95,7 +97,7 @@ pub struct Programs {
 }
 
 struct Running {
-    pipeline: String,
+    sink: Option<String>,
     config: MiddlewareConfig,
     middleware: Weak<Middleware>,
 }
@@ -130,7 +132,7 @@ impl Programs {
 
     fn start(&self, place: Place<'_>, config: &MiddlewareConfig) -> Result<Arc<Middleware>, StartError> {
         let failed = |error| {
-            let Place { pipeline, index } = place;
+            let Place { pipeline, index, .. } = place;
             let place = format!("{pipeline}[{index}].middleware.command");
             StartError { place, command: config.command.to_string(), error }
         };
@@ -162,13 +164,13 @@ impl Selection<'_> {
         let mut running = locked(&self.programs.running);
         running.retain(|it| it.middleware.strong_count() > 0);
         let is_free = |it: &Arc<Middleware>| !locked(&self.taken).iter().any(|taken| Arc::ptr_eq(taken, it));
-        let found = running.iter().filter(|it| it.pipeline == place.pipeline && it.config == *config);
+        let found = running.iter().filter(|it| it.sink.as_deref() == place.sink && it.config == *config);
         let middleware = match found.filter_map(|it| it.middleware.upgrade()).find(is_free) {
             Some(middleware) => middleware,
             None => {
                 let middleware = self.programs.start(place, config)?;
                 running.push(Running {
-                    pipeline: place.pipeline.to_owned(),
+                    sink: place.sink.map(str::to_owned),
                     config: config.clone(),
                     middleware: Arc::downgrade(&middleware),
                 });

@@ -10,7 +10,6 @@ use crate::telemetry::Telemetry;
 
 /// The stages before the fan-out, or those before one sink. (The top-level fraction is decided before any of this, in [`crate::source::Tap::begin`],
 /// where leaving an exchange out costs nothing at all.)
-#[derive(Default)]
 pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
     needs_response: bool,
@@ -37,24 +36,25 @@ impl Pipeline {
     pub fn new(config: &Config, programs: &Selection<'_>, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let place = |index| Place { pipeline: "pipeline", index };
+        let place = |index| Place { sink: None, pipeline: "pipeline", index };
         let build = |(i, stage)| stage::build(stage, place(i), &sinks, programs, telemetry);
         let marker = Marker::new(&config.marker).map(|stage| Ok(Box::new(stage) as Box<dyn Stage>));
         let stages = marker.into_iter().chain(config.pipeline.iter().enumerate().map(build));
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
-    /// The stages that are for one, which are at this key.
+    /// The stages that are for one sink, by its name, which are at this key.
     ///
     /// # Errors
     /// When one cannot be built.
     pub fn of_sink(
         stages: &[StageConfig],
+        sink: &str,
         key: &str,
         programs: &Selection<'_>,
         telemetry: &Telemetry,
     ) -> Result<Pipeline, EngineError> {
-        let place = |index| Place { pipeline: key, index };
+        let place = |index| Place { sink: Some(sink), pipeline: key, index };
         let build = |(i, stage)| stage::build(stage, place(i), &[], programs, telemetry);
         let stages = stages.iter().enumerate().map(build);
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))

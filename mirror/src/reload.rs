@@ -1,8 +1,9 @@
 //! From one configuration to the next: which sinks stay, which begin, which end, and what is said of it.
 //!
 //! A sink stays where nothing changed but what stands before it (its stages, its fraction): its queue, its connections and its file are as they were.
-//! Otherwise another one takes its place, under the same name and with the same counters, and the one before finishes what it has. So do those
-//! that are gone. Stages stay where their settings did, with what they know: a rate limit that did not change does not grant its burst again.
+//! Otherwise another one takes its place, under the same name and with the same counters, and the one before finishes what it has, as do those that are
+//! gone. (Of a session that is kept in order, copies from before may then meet later ones at the target.) Stages stay where their settings did, with what
+//! they know: a rate limit that did not change does not grant its burst again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -55,12 +56,13 @@ pub(crate) struct Next {
 /// A sink as configured.
 #[derive(Clone, Copy)]
 pub(crate) enum Wanted<'a> {
-    Shadow(&'a ShadowConfig),
+    /// With its place in the list.
+    Shadow(usize, &'a ShadowConfig),
     Record(&'a RecordConfig),
 }
 
 impl Next {
-    /// The stages and sinks that a configuration asks for; those that can stay do.
+    /// The stages and sinks that a configuration asks for; those that can stay do. Must be called within the engine's runtime.
     ///
     /// # Errors
     /// When a recording cannot be opened, or a stage not be built. Nothing has begun then.
@@ -69,8 +71,19 @@ impl Next {
         let wanted = Wanted::all(config);
         // A marker is in the sinks too.
         let marked_anew = before.is_some_and(|before| before.config.marker != config.marker);
+        // What can fail, and of that last what leaves something behind: a recording has a file, targets have metrics.
+        let pipeline = pipeline(before, planner)?;
+        let found = wanted.iter().map(|wanted| {
+            let old = before.and_then(|before| before.find(&wanted.name()));
+            Ok((*wanted, wanted.stages(old.as_ref(), planner)?, old))
+        });
+        let found = found.collect::<Result<Vec<_>, EngineError>>()?;
+        let fates = found.into_iter().rev().map(|(wanted, stages, old)| {
+            Ok((wanted, stages.clone(), Fate::of(wanted, stages, old, marked_anew, planner)?))
+        });
+        let fates = fates.collect::<Result<Vec<_>, EngineError>>()?;
         let mut next = Next {
-            pipeline: pipeline(before, planner)?,
+            pipeline,
             sinks: Vec::with_capacity(wanted.len()),
             queues: Vec::with_capacity(wanted.len()),
             beginning: Vec::new(),
@@ -79,11 +92,8 @@ impl Next {
         if let Some(before) = before {
             next.tell_of_stages(before.config, config);
         }
-        // The recording, which can fail, before the targets, which leave metrics behind.
-        let fates: Result<Vec<Fate<'_>>, EngineError> =
-            wanted.iter().rev().map(|wanted| Fate::of(*wanted, before, marked_anew, planner)).collect();
-        for (wanted, fate) in wanted.iter().zip(fates?.into_iter().rev()) {
-            next.add(*wanted, fate, planner)?;
+        for (wanted, stages, fate) in fates.into_iter().rev() {
+            next.add(wanted, stages, fate, config);
         }
         for gone in before.map_or_else(Vec::new, |before| Wanted::all(before.config)) {
             if !wanted.iter().any(|wanted| wanted.name() == gone.name()) {
@@ -93,7 +103,7 @@ impl Next {
         Ok(next)
     }
 
-    fn add(&mut self, wanted: Wanted<'_>, fate: Fate<'_>, planner: &Planner<'_>) -> Result<(), EngineError> {
+    fn add(&mut self, wanted: Wanted<'_>, stages: Arc<Pipeline>, fate: Fate<'_>, config: &Config) {
         let (mut slot, queue, old) = match fate {
             Fate::Stays(old) => (old.slot.clone(), old.queue.clone(), Some(old)),
             Fate::Begins(plan, replaced) => {
@@ -104,26 +114,20 @@ impl Next {
                 (slot, sender, replaced.map(|(old, _)| old))
             }
         };
-        slot.fraction = wanted.fraction(planner.config);
-        let stages = || planner.pipeline_of(wanted.pipeline(), &wanted.pipeline_key(self.sinks.len()));
-        match &old {
-            Some(old) if wanted.pipeline() == old.wanted.pipeline() => slot.put_before(old.slot.pipeline.clone()),
-            Some(_) => {
-                slot.put_before(stages()?);
-                self.tell(wanted, "its pipeline is another");
-            }
-            None => slot.put_before(stages()?),
-        }
+        slot.stand_behind(stages);
+        slot.fraction = wanted.fraction(config);
         if let Some(old) = old {
-            self.stand_before(&mut slot, wanted, &old);
+            self.succeed(&mut slot, wanted, &old);
         }
         self.sinks.push(slot);
         self.queues.push(queue);
-        Ok(())
     }
 
-    /// What stood before a sink of this name beside its stages: its fraction, and whether it is paused.
-    fn stand_before(&mut self, slot: &mut SinkSlot, wanted: Wanted<'_>, old: &Old<'_>) {
+    /// A sink of this name was there: what is kept of what was set while it ran.
+    fn succeed(&mut self, slot: &mut SinkSlot, wanted: Wanted<'_>, old: &Old<'_>) {
+        if wanted.pipeline() != old.wanted.pipeline() {
+            self.tell(wanted, "its pipeline is another");
+        }
         let (now, configured) = (old.slot.fraction, slot.fraction);
         let set = now != old.fraction;
         if set && configured == old.fraction {
@@ -168,7 +172,7 @@ fn pipeline(before: Option<&Before<'_>>, planner: &Planner<'_>) -> Result<Arc<Pi
     };
     match before.filter(same) {
         Some(before) => Ok(before.generation.pipeline.clone()),
-        None => planner.pipeline(),
+        None => Pipeline::new(config, planner.programs, planner.telemetry).map(Arc::new),
     }
 }
 
@@ -183,17 +187,18 @@ enum Fate<'a> {
 impl<'a> Fate<'a> {
     fn of(
         wanted: Wanted<'_>,
-        before: Option<&Before<'a>>,
+        stages: Arc<Pipeline>,
+        old: Option<Old<'a>>,
         marked_anew: bool,
         planner: &Planner<'_>,
     ) -> Result<Fate<'a>, EngineError> {
-        let Some(old) = before.and_then(|before| before.find(&wanted.name())) else {
-            return Ok(Fate::Begins(Box::new(wanted.plan(planner)?), None));
+        let Some(old) = old else {
+            return Ok(Fate::Begins(Box::new(wanted.plan(stages, planner)?), None));
         };
         let keys = wanted.differs(old.wanted, marked_anew);
         match keys.is_empty() {
             true => Ok(Fate::Stays(old)),
-            false => Ok(Fate::Begins(Box::new(wanted.plan(planner)?), Some((old, keys)))),
+            false => Ok(Fate::Begins(Box::new(wanted.plan(stages, planner)?), Some((old, keys)))),
         }
     }
 }
@@ -220,12 +225,13 @@ impl<'a> Before<'a> {
 impl<'a> Wanted<'a> {
     /// All of a configuration, in the order of their numbers: the targets come first.
     pub(crate) fn all(config: &'a Config) -> Vec<Wanted<'a>> {
-        config.shadow.iter().map(Wanted::Shadow).chain(config.record.iter().map(Wanted::Record)).collect()
+        let shadows = config.shadow.iter().enumerate().map(|(i, shadow)| Wanted::Shadow(i, shadow));
+        shadows.chain(config.record.iter().map(Wanted::Record)).collect()
     }
 
     pub(crate) fn name(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => shadow.label(),
+            Wanted::Shadow(_, shadow) => shadow.label(),
             Wanted::Record(_) => RECORD.to_owned(),
         }
     }
@@ -233,14 +239,14 @@ impl<'a> Wanted<'a> {
     /// Where its exchanges go.
     pub(crate) fn to(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => shadow.target.to_string(),
+            Wanted::Shadow(_, shadow) => shadow.target.to_string(),
             Wanted::Record(record) => record.path.display().to_string(),
         }
     }
 
     fn place(self) -> String {
         match self {
-            Wanted::Shadow(shadow) => format!("shadow {}", shadow.label()),
+            Wanted::Shadow(_, shadow) => format!("shadow {}", shadow.label()),
             Wanted::Record(_) => RECORD.to_owned(),
         }
     }
@@ -248,9 +254,9 @@ impl<'a> Wanted<'a> {
     /// What is told of its beginning; `in_place` names the keys for whose sake it takes another's place.
     fn begins(self, in_place: Option<String>) -> String {
         match (self, in_place) {
-            (Wanted::Shadow(_), None) => "added".to_owned(),
+            (Wanted::Shadow(..), None) => "added".to_owned(),
             (Wanted::Record(_), None) => format!("to {}", self.to()),
-            (Wanted::Shadow(_), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
+            (Wanted::Shadow(..), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
             (Wanted::Record(_), Some(_)) => {
                 format!("to {} from now on; the one before finishes what it has", self.to())
             }
@@ -259,7 +265,7 @@ impl<'a> Wanted<'a> {
 
     pub(crate) fn fraction(self, config: &Config) -> Fraction {
         let own = match self {
-            Wanted::Shadow(shadow) => shadow.fraction,
+            Wanted::Shadow(_, shadow) => shadow.fraction,
             Wanted::Record(record) => record.fraction,
         };
         own.unwrap_or(config.fraction)
@@ -267,23 +273,15 @@ impl<'a> Wanted<'a> {
 
     fn pipeline(self) -> &'a [StageConfig] {
         match self {
-            Wanted::Shadow(shadow) => &shadow.pipeline,
+            Wanted::Shadow(_, shadow) => &shadow.pipeline,
             Wanted::Record(record) => &record.pipeline,
-        }
-    }
-
-    /// The key of its stages, where it is the sink of this number.
-    fn pipeline_key(self, number: usize) -> String {
-        match self {
-            Wanted::Shadow(_) => format!("shadow[{number}].pipeline"),
-            Wanted::Record(_) => "record.pipeline".to_owned(),
         }
     }
 
     /// The keys for whose sake another sink takes the place of the one before; none where that one can stay.
     fn differs(self, before: Wanted<'_>, marked_anew: bool) -> Vec<String> {
         match (self, before) {
-            (Wanted::Shadow(after), Wanted::Shadow(before)) => {
+            (Wanted::Shadow(_, after), Wanted::Shadow(_, before)) => {
                 let mut keys = differing(before, after);
                 keys.retain(|key| key != "fraction" && key != "pipeline");
                 keys.extend(marked_anew.then(|| "marker".to_owned()));
@@ -296,10 +294,25 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn plan(self, planner: &Planner<'_>) -> Result<Plan, EngineError> {
+    /// The stages before it: those that are there, where they would be made the same again.
+    fn stages(self, old: Option<&Old<'_>>, planner: &Planner<'_>) -> Result<Arc<Pipeline>, EngineError> {
+        if let Some(old) = old
+            && old.wanted.pipeline() == self.pipeline()
+        {
+            return Ok(old.slot.pipeline.clone());
+        }
+        let key = match self {
+            Wanted::Shadow(i, _) => format!("shadow[{i}].pipeline"),
+            Wanted::Record(_) => "record.pipeline".to_owned(),
+        };
+        let stages = Pipeline::of_sink(self.pipeline(), &self.name(), &key, planner.programs, planner.telemetry);
+        stages.map(Arc::new)
+    }
+
+    fn plan(self, stages: Arc<Pipeline>, planner: &Planner<'_>) -> Result<Plan, EngineError> {
         match self {
-            Wanted::Shadow(shadow) => Ok(planner.shadow(shadow)),
-            Wanted::Record(record) => Ok(planner.recorder(record)?),
+            Wanted::Shadow(_, shadow) => Ok(planner.shadow(shadow, stages)),
+            Wanted::Record(record) => Ok(planner.recorder(record, stages)?),
         }
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
-use crate::config::{Config, Fraction, RecordConfig, ShadowConfig, StageConfig};
-use crate::engine::EngineError;
+use crate::config::{Config, Fraction, RecordConfig, ShadowConfig};
 use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
@@ -81,9 +80,11 @@ impl SinkSlot {
         self.reads_answers && !self.paused
     }
 
-    /// Has these stages stand before it. Its readers are theirs too.
-    pub(crate) fn put_before(&mut self, pipeline: Arc<Pipeline>) {
-        self.reads_responses = self.reads_answers || pipeline.needs_bodies().response_unread().is_some();
+    /// Has these stages before it. A target reads responses where they do.
+    pub(crate) fn stand_behind(&mut self, pipeline: Arc<Pipeline>) {
+        if self.answers {
+            self.reads_responses = pipeline.needs_bodies().response_unread().is_some();
+        }
         self.pipeline = pipeline;
     }
 
@@ -127,25 +128,9 @@ impl Planner<'_> {
         self.budget.limit() / (sinks + 1)
     }
 
-    /// The stages for all.
-    ///
-    /// # Errors
-    /// When one cannot be built.
-    pub(crate) fn pipeline(&self) -> Result<Arc<Pipeline>, EngineError> {
-        Pipeline::new(self.config, self.programs, self.telemetry).map(Arc::new)
-    }
-
-    /// Those of a sink, which are at this key.
-    ///
-    /// # Errors
-    /// When one cannot be built.
-    pub(crate) fn pipeline_of(&self, stages: &[StageConfig], key: &str) -> Result<Arc<Pipeline>, EngineError> {
-        Pipeline::of_sink(stages, key, self.programs, self.telemetry).map(Arc::new)
-    }
-
-    /// A target, with nothing before it.
-    pub(crate) fn shadow(&self, shadow: &ShadowConfig) -> Plan {
-        let slot = SinkSlot {
+    /// A target.
+    pub(crate) fn shadow(&self, shadow: &ShadowConfig, pipeline: Arc<Pipeline>) -> Plan {
+        let mut slot = SinkSlot {
             name: shadow.label(),
             fraction: shadow.fraction.unwrap_or(self.config.fraction),
             paused: false,
@@ -153,21 +138,22 @@ impl Planner<'_> {
             share: Share::new(self.share()),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Arc::default(),
             reads_responses: false,
+            pipeline: pipeline.clone(),
             reads_answers: false,
             answers: true,
             kept_answers: None,
             metrics: self.telemetry.sink(&shadow.label()),
         };
+        slot.stand_behind(pipeline);
         Plan::new(slot, Shadow::new(shadow, &self.config.marker, self.budget, self.telemetry))
     }
 
-    /// The recorder, with its recording open and nothing before it.
+    /// The recorder, with its recording open.
     ///
     /// # Errors
     /// When the recording cannot be opened.
-    pub(crate) fn recorder(&self, record: &RecordConfig) -> Result<Plan, FileError> {
+    pub(crate) fn recorder(&self, record: &RecordConfig, pipeline: Arc<Pipeline>) -> Result<Plan, FileError> {
         let share = Share::new(self.share());
         let recorder = Recorder::open(record, self.budget, &share, self.telemetry)?;
         let slot = SinkSlot {
@@ -179,7 +165,7 @@ impl Planner<'_> {
             share,
             queue: recorder::QUEUE,
             backlog: recorder.backlog(),
-            pipeline: Arc::default(),
+            pipeline,
             reads_responses: true,
             reads_answers: true,
             answers: false,

@@ -349,8 +349,7 @@ fn a_saved_capture_waits_for_it() {
     let folder = tempfile::tempdir().expect("a folder of our own");
     pcap.write(&folder.path().join("trace.pcap"));
     let each = "out(message.replace(b' /', b' /seen/').replace(b'ok', b'OK'))";
-    let stage =
-        json!([{ "middleware": { "command": programs.python(each), "queue": 256, "in_flight": 16, "timeout": "20s" } }]);
+    let stage = json!([{ "middleware": { "command": programs.python(each), "queue": 256, "in_flight": 16, "timeout": "20s" } }]);
     let (code, summary, said) = read(folder.path(), "trace.pcap:80", &[&format!("--set=pipeline={stage}")]);
     assert_eq!((code, summary.seen, summary.sink("record").delivered), (Some(0), 2000, 2000), "{said}");
     for record in records(&fastavro, folder.path()) {

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use crate::run::fault_of;
 use chrono::{DateTime, SecondsFormat, Utc};
 use mirror::config::{Config, Fault, Faults};
 use mirror::control::{Change, Control, ControlError};
+use mirror::engine::EngineError;
+use mirror::middleware::StartError;
+use mirror::recording::file::FileError;
 use mirror::telemetry::{Counter, Telemetry};
 
 use crate::action::{Refused, Settings};
@@ -229,6 +231,18 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
+/// What of the settings is to blame for it.
+pub(crate) fn fault(error: &EngineError) -> Fault {
+    match error {
+        EngineError::Record(error) => Fault::missing("record", format!("a path that can be recorded to ({error})")),
+        EngineError::Middleware(StartError { place, command, error }) => {
+            Fault::new(place, command, format!("a program that can be started ({error})"))
+        }
+        EngineError::Redact(error) => Fault::missing("redact", format!("a key for hashes that can be read ({error})")),
+        EngineError::System(error) => Fault::missing("the system", format!("what the engine needs of it ({error})")),
+    }
+}
+
 enum Failed {
     Faults(Faults),
     Draining,
@@ -242,13 +256,15 @@ impl From<Faults> for Failed {
 
 impl From<ControlError> for Failed {
     fn from(error: ControlError) -> Failed {
-        let fault = match error {
-            ControlError::Draining => return Failed::Draining,
-            ControlError::Begin(error) => fault_of(&error)
-                .unwrap_or_else(|| Fault::missing("pipeline", format!("stages and sinks that can begin ({error})"))),
-            error @ ControlError::NoSink { .. } => Fault::missing("shadow", format!("a sink that is there ({error})")),
-        };
-        Failed::Faults(fault.into())
+        match error {
+            ControlError::Draining => Failed::Draining,
+            ControlError::Engine(EngineError::Record(FileError::Locked { path })) => {
+                let expected = "a file that nobody records to: neither another process, nor the recorder before a reload, which finishes what it has";
+                Failed::Faults(Fault::new("record.path", path.display(), expected).into())
+            }
+            ControlError::Engine(error) => Failed::Faults(fault(&error).into()),
+            error @ ControlError::NoSink { .. } => unreachable!("a reload asks for none by name: {error}"),
+        }
     }
 }
 

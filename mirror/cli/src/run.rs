@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use mirror::config::{Config, Fault, Faults, Period};
 use mirror::engine::{Engine, EngineError};
-use mirror::middleware::StartError;
-use mirror::recording::file::FileError;
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
 use tokio::runtime::Runtime;
@@ -116,9 +114,9 @@ impl Running {
             log.start_thread(&telemetry);
         }
 
-        let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match fault_of(&error) {
-            Some(fault) => Failed::Input(fault.into()),
-            None => Failed::System(error.into()),
+        let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
+            EngineError::System(error) => Failed::System(error.into()),
+            error => Failed::Input(reload::fault(&error).into()),
         })?;
         let addresses = listeners.addresses();
         let proxy = match &config.upstream {
@@ -197,25 +195,6 @@ impl Running {
     pub(crate) fn end(self) -> status::Summary {
         self.admin.draining();
         drain(&self.reloader.config(), self.proxy, self.listener, self.engine, &self.sums)
-    }
-}
-
-/// What of the settings the engine cannot begin with; none where it is the system's fault.
-pub(crate) fn fault_of(error: &EngineError) -> Option<Fault> {
-    match error {
-        EngineError::Record(FileError::Locked { path }) => Some(Fault::new(
-            "record.path",
-            path.display(),
-            "a file that nobody records to: neither another process, nor the recorder before a reload, which finishes what it has",
-        )),
-        EngineError::Record(error) => {
-            Some(Fault::missing("record", format!("a path that can be recorded to ({error})")))
-        }
-        EngineError::Middleware(StartError { place, command, error }) => {
-            Some(Fault::new(place, command, format!("a program that can be started ({error})")))
-        }
-        EngineError::Redact(error) => Some(Fault::missing("redact", format!("a key that can be read ({error})"))),
-        EngineError::System(_) => None,
     }
 }
 

@@ -42,7 +42,7 @@ fn config(shell: &str, settings: &str) -> MiddlewareConfig {
 }
 
 fn at(pipeline: &str) -> Place<'_> {
-    Place { pipeline, index: 0 }
+    Place { sink: Some(pipeline), pipeline, index: 0 }
 }
 
 fn message(id: u128) -> Message {
@@ -209,7 +209,7 @@ async fn a_connection_stays_with_one_worker() {
 async fn a_program_that_is_not_there_is_told_with_its_place() {
     let rig = Rig::new();
     let config: MiddlewareConfig = serde_yaml::from_str("{command: /no/such/program --mask}").unwrap();
-    let error = rig.programs.select().get(Place { pipeline: "pipeline", index: 2 }, &config).err().unwrap();
+    let error = rig.programs.select().get(Place { sink: None, pipeline: "pipeline", index: 2 }, &config).err().unwrap();
     let told = error.to_string();
     assert!(
         told.starts_with("pipeline[2].middleware.command: /no/such/program --mask cannot be started: No such file"),

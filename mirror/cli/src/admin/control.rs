@@ -118,7 +118,7 @@ async fn change(
             let status = match &error {
                 ControlError::NoSink { .. } => StatusCode::NOT_FOUND,
                 ControlError::Draining => StatusCode::SERVICE_UNAVAILABLE,
-                ControlError::Begin(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                ControlError::Engine(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             (status, format!("{error}\n")).into_response()
         }

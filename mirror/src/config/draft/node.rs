@@ -232,8 +232,8 @@ impl Node {
             "capture" => &["interface", "file", "vxlan", "ports"],
             "shadow" => &["target"],
             "record" => &["path"],
-            _ if self.key.ends_with(".middleware") => &["command"],
             "admin" => &["address"],
+            _ if self.key.ends_with(".middleware") => &["command"],
             _ => &[],
         }
     }
