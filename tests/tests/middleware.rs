@@ -376,3 +376,44 @@ fn it_has_no_privileges_that_a_listener_has_given_up() {
     assert_eq!(theirs & (1 << 21), 0, "CAP_SYS_ADMIN");
     drop(listener);
 }
+
+#[test]
+fn a_reload_keeps_the_program_that_did_not_change_and_finishes_with_the_one_that_did() {
+    let programs = Programs::new();
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let plain = Config::upstream(upstream.address()).shadow("target", target.address());
+    let stages = |mark: &str, more: Value| {
+        // It tells its number, and marks what it has seen.
+        let line = format!("echo $$ >> pids-{mark}; exec cat");
+        let first = json!({ "middleware": { "command": programs.shell(&line), "responses": false, "timeout": "20s" } });
+        plain
+            .clone()
+            .set("pipeline", Value::from_iter([first].into_iter().chain(more.as_array().cloned().unwrap_or_default())))
+    };
+    let mirror = Mirror::start(stages("a", json!([])));
+    let mut client = mirror.connect();
+    let mut send = |path: &str| client.exchange(&format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n")).status();
+    assert_eq!(send("/1"), 200);
+    mirror.wait_delivered("target", 1);
+    // Something else changes, and a second program comes.
+    let second = json!({ "middleware": { "command": programs.python("out(message.replace(b' /', b' /b/'))"), "timeout": "20s" } });
+    mirror.reload(&stages("a", json!([{ "rewrite": { "header": { "set": { "X-New": "1" } } } }, second])));
+    assert_eq!(send("/2"), 200);
+    mirror.wait_delivered("target", 2);
+    assert_eq!(target.requests()[1].start_line(), "GET /b/2 HTTP/1.1");
+    let first = programs.left("pids-a");
+    assert_eq!(first.lines().count(), 1, "{first}");
+    // One that cannot be had changes nothing.
+    let none = json!([{ "middleware": "mirror-no-such-program" }]);
+    let said = mirror.refuse(&plain.clone().set("pipeline", none));
+    assert!(said.contains("mirror-no-such-program"), "{said}");
+    mirror.reload(&stages("b", json!([])));
+    assert_eq!(send("/3"), 200);
+    mirror.wait_delivered("target", 3);
+    assert_eq!(target.requests()[2].start_line(), "GET /3 HTTP/1.1");
+    wait_gone(&first);
+    mirror.wait_for(WITHIN, |metrics| metrics.sum("mirror_middleware_running", &[]) == 1.0);
+    let second = programs.left("pids-b");
+    mirror.terminate().assert_exact();
+    wait_gone(&second);
+}
