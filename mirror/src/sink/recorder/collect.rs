@@ -200,7 +200,7 @@ impl Collected {
     /// trusted though it came to its end.
     fn view<'a, L>(
         &'a self,
-        response: Option<(Duration, Option<((&'static str, u16, &'a [u8]), &'a [L])>)>,
+        response: Option<(Duration, Option<Head<'a, L>>)>,
         [of_request, of_response]: &'a [Vec<(Bytes, Bytes)>; 2],
         doubt: Option<&'static str>,
     ) -> RecordView<'a, Header, L> {
@@ -232,6 +232,9 @@ impl Collected {
         }
     }
 }
+
+/// A response's head: its version, status and reason, and its lines.
+type Head<'a, L> = ((&'static str, u16, &'a [u8]), &'a [L]);
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
