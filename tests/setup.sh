@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
-# listener), iproute2, curl, nginx, wrk and promtool from Debian's packages, fastavro from PyPI into target/venv. As root or with sudo. Nothing it installs is started.
+# listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, and GoReplay's library for
+# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm. As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command → package
-wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3)
+wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3
+    node:nodejs npm:npm)
 missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing+=("${pair#*:}")
@@ -37,5 +39,12 @@ venv=target/venv
 if ! "$venv/bin/python" tests/src/recording.py >/dev/null 2>&1; then
     mkdir -p target
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check 'fastavro[zstandard]'
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'fastavro[zstandard]'
+fi
+"$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/python" -m pip install -q --disable-pip-version-check 'gor==0.2.3'
+
+npm=target/npm
+if [ ! -e "$npm/node_modules/goreplay_middleware" ]; then
+    mkdir -p "$npm"
+    npm install --prefix "$npm" --no-save --no-audit --no-fund --loglevel=error goreplay_middleware@1.0.0 >/dev/null
 fi

@@ -7,6 +7,7 @@
 use divan::Bencher;
 use mirror::config::Config;
 use mirror::exchange::Exchange;
+use mirror::middleware::Programs;
 use mirror::pipeline::Pipeline;
 use mirror::telemetry::Telemetry;
 
@@ -41,8 +42,10 @@ fn one(bencher: Bencher<'_, '_>, stage: &str) {
 fn through(bencher: Bencher<'_, '_>, stages: &[&str]) {
     let yaml = format!("{{listen: ':0', upstream: ':8080', pipeline: [{{{}}}]}}", stages.join("}, {"));
     let yaml = if stages.is_empty() { "{listen: ':0', upstream: ':8080'}".to_owned() } else { yaml };
+    let (telemetry, stages) = (Telemetry::new(), Config::from_yaml(&yaml).expect("stages").pipeline);
+    let programs = Programs::new(&telemetry);
     let pipeline =
-        Pipeline::of_sink(&Config::from_yaml(&yaml).expect("stages").pipeline, &Telemetry::new()).expect("stages");
+        Pipeline::of_sink(&stages, "next", "shadow[0].pipeline", &programs.select(), &telemetry).expect("stages");
     let client = "192.0.2.7:40123".parse().ok();
     bencher.bench_local(|| {
         let mut exchange = Exchange::of_head(HEAD, client);

@@ -27,24 +27,27 @@ mod marker;
 mod pipeline;
 mod ports;
 mod record;
+mod reload;
 mod shadow;
 mod text;
 mod units;
 
 pub use address::{ListenAddress, Target, UpstreamAddress};
-pub use admin::{AdminConfig, DEFAULT_ADMIN};
+pub use admin::{AdminAddress, AdminConfig, DEFAULT_ADMIN};
 pub use capture::{CaptureConfig, CaptureFrom};
 pub use condition::{ConditionConfig, ConditionMap};
 pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    BodyBound, BodyEdits, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, HashConfig, JsonEdits,
-    JsonRule, Name, NewStatus, NewValue, PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement,
-    ResponseEdits, RewriteConfig, SecretPattern, SplitConfig, StageConfig, Token, Unreadable,
+    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, HashConfig,
+    JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, Preset, RateConfig,
+    RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig, SecretPattern, SplitConfig,
+    StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;
+pub(crate) use reload::differing;
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
@@ -84,7 +87,9 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Bounds on what is held.
     pub limits: LimitsConfig,
-    /// The admin endpoint.
+    /// The admin endpoint. A word (`:9900`, `off`) or a map.
+    #[serde(deserialize_with = "forms::admin")]
+    #[schemars(schema_with = "forms::admin_schema")]
     pub admin: AdminConfig,
     /// What is logged and how.
     pub log: LogConfig,

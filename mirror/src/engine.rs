@@ -2,22 +2,19 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::control::Control;
 use crate::fanout;
-use crate::generation::Generation;
-use crate::pipeline::Pipeline;
-use crate::queue::queue;
+use crate::middleware::{LONGEST_END, StartError};
 use crate::recording::file::FileError;
-use crate::sink::{self, SinkSlot};
+use crate::sink::SinkSlot;
 use crate::source::Tap;
-use crate::telemetry::{Reading, Telemetry};
+use crate::telemetry::Telemetry;
 
 /// After the drain's limit, how long sinks have to settle what they hold: a recorder writes its last block in it.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
@@ -34,6 +31,9 @@ pub enum EngineError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] FileError),
+    /// A middleware's program cannot be started.
+    #[error(transparent)]
+    Middleware(#[from] StartError),
     /// There is no key for hashes.
     #[error("redact: {0}")]
     Redact(#[source] std::io::Error),
@@ -45,9 +45,10 @@ pub enum EngineError {
 /// A running engine.
 pub struct Engine {
     tap: Tap,
-    sinks: Arc<[SinkSlot]>,
+    control: Control,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
+    /// Told when the sinks have ended, and again when all has.
     finished: std::sync::mpsc::Receiver<()>,
     budget: Arc<Budget>,
     seen: crate::telemetry::Counter,
@@ -57,13 +58,14 @@ impl Engine {
     /// Opens the sinks and starts the threads. `source` names the way in of [`tap`](Self::tap), for its counters.
     ///
     /// # Errors
-    /// When a recording cannot be opened, a key not read, or the system gives no thread.
+    /// When a recording cannot be opened, a key not read, a program not started, or the system gives no thread.
     pub fn start(config: &Config, source: &str, telemetry: &Arc<Telemetry>) -> Result<Engine, EngineError> {
         let budget = Budget::new(usize::try_from(config.limits.memory.bytes()).unwrap_or(usize::MAX));
         let (drain, draining) = watch::channel(false);
         let (shutdown, shutting_down) = watch::channel(false);
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let (finish, finished) = std::sync::mpsc::channel();
+        let settled = finish.clone();
 
         let threads = config.engine.threads.get();
         let mut builder = match threads {
@@ -77,43 +79,28 @@ impl Engine {
             .on_thread_park(rest_when_busy)
             .enable_all()
             .build()?;
-        let _entered = runtime.enter();
-
-        let (mut slots, mut queues, mut running) = (Vec::new(), Vec::new(), Vec::new());
-        for plan in sink::plan(config, &budget, telemetry)? {
-            let (sender, stream) = queue(plan.slot.queue);
-            running.push(runtime.spawn((plan.run)(stream, shutting_down.clone())));
-            queues.push(sender);
-            slots.push(plan.slot);
-        }
-        let sinks: Arc<[SinkSlot]> = slots.into();
-        observe(telemetry, &budget, &sinks, &queues);
+        let control = Control::start(config, runtime.handle().clone(), shutting_down, &budget, telemetry)?;
+        observe(telemetry, &budget);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
-        let pipeline = Arc::new(Pipeline::new(config, telemetry)?);
-        let held = Arc::new(AtomicUsize::new(0));
-        let of_held = held.clone();
-        let held_now: Reading = Box::new(move || of_held.load(Relaxed) as u64);
-        telemetry.gauge("mirror_pipeline_held", "Exchanges that wait for what a stage needs of them.", held_now);
-        let generation = Generation::new(pipeline, sinks.to_vec(), queues, budget.clone(), held);
-        let generation = Arc::new(ArcSwap::from_pointee(generation));
-        let tap = Tap::new(arrivals, budget.clone(), generation.clone(), metrics).map_err(std::io::Error::other)?;
+        let tap = Tap::new(arrivals, budget.clone(), control.generation(), metrics).map_err(std::io::Error::other)?;
 
-        drop(_entered);
+        let sinks = control.clone();
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
             yield_to_others();
             runtime.block_on(async move {
-                ended(tokio::spawn(fanout::run(arriving, draining)).await);
-                // A sink ends when its queue has. Taps may be there longer than the engine, and they have the generation.
-                generation.rcu(|last| last.closed());
-                for sink in running {
-                    ended(sink.await);
+                if let Err(error) = tokio::spawn(fanout::run(arriving, draining)).await {
+                    tracing::error!(%error, "the fan-out ended badly");
                 }
+                sinks.close().await;
+                let _ = settled.send(());
+                // No message is on its way to them any more.
+                sinks.end_programs().await;
             });
             runtime.shutdown_timeout(SETTLE);
             let _ = finish.send(());
         })?;
-        Ok(Engine { tap, sinks, drain, shutdown, finished, budget, seen })
+        Ok(Engine { tap, control, drain, shutdown, finished, budget, seen })
     }
 
     /// What sources hold.
@@ -126,9 +113,14 @@ impl Engine {
         self.tap.counted_by(telemetry.source(source))
     }
 
-    /// The sinks with their counters, for a status line or the summary.
-    pub fn sinks(&self) -> Arc<[SinkSlot]> {
-        self.sinks.clone()
+    /// Changes it while it runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// The sinks with their counters, as they are now; see [`Control::all_sinks`] for later.
+    pub fn sinks(&self) -> Vec<SinkSlot> {
+        self.control.all_sinks()
     }
 
     /// Exchanges that the source of [`tap`](Self::tap) has seen.
@@ -146,18 +138,14 @@ impl Engine {
     pub fn drain(self, limit: Duration) -> bool {
         let _ = self.drain.send(true);
         drop(self.tap);
-        if self.finished.recv_timeout(limit).is_ok() {
-            return true;
+        let in_time = self.finished.recv_timeout(limit).is_ok();
+        if !in_time {
+            let _ = self.shutdown.send(true);
+            let _ = self.finished.recv_timeout(2 * SETTLE);
         }
-        let _ = self.shutdown.send(true);
-        let _ = self.finished.recv_timeout(2 * SETTLE);
-        false
-    }
-}
-
-fn ended(how: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = how {
-        tracing::error!(%error, "a part of the engine ended badly");
+        // Then middlewares end.
+        let _ = self.finished.recv_timeout(LONGEST_END + SETTLE);
+        in_time
     }
 }
 
@@ -187,11 +175,7 @@ fn rest_when_busy() {
     }
 }
 
-fn reading_of(queue: crate::queue::QueueLength) -> Reading {
-    Box::new(move || queue.get() as u64)
-}
-
-fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, sinks: &Arc<[SinkSlot]>, queues: &[crate::queue::Queue]) {
+fn observe(telemetry: &Telemetry, budget: &Arc<Budget>) {
     let of_budget = |name: &str, help: &str, read: fn(&Budget) -> usize| {
         let budget = budget.clone();
         telemetry.gauge(name, help, Box::new(move || read(&budget) as u64));
@@ -199,23 +183,4 @@ fn observe(telemetry: &Telemetry, budget: &Arc<Budget>, sinks: &Arc<[SinkSlot]>,
     of_budget("mirror_memory_used_bytes", "Bytes of exchanges held now.", Budget::used);
     of_budget("mirror_memory_peak_bytes", "The most bytes of exchanges held so far.", Budget::peak);
     of_budget("mirror_memory_limit_bytes", "The byte budget (limits.memory).", Budget::limit);
-    let waiting = sinks.iter().zip(queues).map(|(sink, queue)| (sink.name.clone(), reading_of(queue.length())));
-    telemetry.gauges("mirror_sink_queue_length", "Copies that wait.", "sink", waiting.collect());
-    let of_sinks = |name: &str, help: &str, read: fn(&SinkSlot) -> u64| {
-        let reading = |(i, sink): (usize, &SinkSlot)| {
-            let sinks = sinks.clone();
-            (sink.name.clone(), Box::new(move || read(&sinks[i])) as Reading)
-        };
-        telemetry.gauges(name, help, "sink", sinks.iter().enumerate().map(reading).collect());
-    };
-    of_sinks("mirror_sink_queue_limit", "Copies that may wait.", |sink| sink.queue as u64);
-    of_sinks("mirror_sink_held_bytes", "Bytes of bodies that the sink holds back.", |sink| sink.share.held() as u64);
-    of_sinks(
-        "mirror_sink_held_limit_bytes",
-        "Bytes of bodies that the sink may hold back: its share of the byte budget.",
-        |sink| sink.share.limit() as u64,
-    );
-    of_sinks("mirror_sink_in_flight", "Exchanges offered whose account is not settled.", |sink| {
-        sink.metrics.in_flight()
-    });
 }

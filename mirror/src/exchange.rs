@@ -361,6 +361,11 @@ impl Exchange {
         }
     }
 
+    /// When the response's head was seen, since the start.
+    pub fn response_at(&self) -> Option<Duration> {
+        self.shared.response.get().map(|(at, _)| *at)
+    }
+
     /// When the request's last byte was seen, since the start.
     pub fn request_end(&self) -> Option<Duration> {
         self.shared.request_end.get().copied()

@@ -128,7 +128,8 @@ impl Generation {
             let (writer, mut readers) = BodyWriter::new(std::iter::once(self.sinks[sink].unhurried()), &self.budget);
             let from = exchange.changes().len() - exchange.own_changes().len();
             relay::start(exchange, from, source, writer);
-            exchange.response_body = readers.pop();
+            // Of a target only its stages read it.
+            exchange.response_body = readers.pop().filter(|_| !self.sinks[sink].answers);
         }
     }
 

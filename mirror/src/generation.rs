@@ -2,7 +2,8 @@
 //!
 //! They can change while the engine runs, and no exchange meets a mixture: it belongs to the generation that it began in, from the tap to the last
 //! of its sinks, and brings it along to the fan-out. A generation that was replaced lasts until its last exchange is through the stages. With it
-//! its ends of the queues go, and a sink that no later generation has finds that nothing more comes.
+//! its ends of the queues go, and a sink that no later generation has finds that nothing more comes. Whoever has it last frees it, which may be a
+//! source's thread: nothing in it waits for anything when it is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -10,7 +11,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::budget::Budget;
 use crate::pipeline::Pipeline;
 use crate::queue::Queue;
-use crate::sink::SinkSlot;
+use crate::sink::{KeptAnswers, SinkSlot};
 
 /// What exchanges meet that begin at the same time.
 pub(crate) struct Generation {
@@ -37,10 +38,16 @@ impl Generation {
         budget: Arc<Budget>,
         held: Arc<AtomicUsize>,
     ) -> Generation {
-        let reader = sinks.iter().find(|sink| sink.wants_answers()).map(|sink| sink.share.clone());
+        let reader = sinks.iter().find(|sink| sink.wants_answers());
+        // The reader's own stages come last.
+        let left = reader.and_then(|sink| sink.pipeline.needs_bodies().response_unread()).unwrap_or_default();
+        let reader = reader.map(|sink| sink.share.clone());
         for sink in sinks.iter_mut().filter(|sink| sink.answers) {
-            let for_stages = pipeline.needs_bodies().answers || sink.pipeline.needs_bodies().answers;
-            sink.answer_share = reader.clone().or_else(|| for_stages.then(|| sink.share.clone()));
+            let [of_all, own] = [&pipeline, &sink.pipeline].map(|pipeline| pipeline.needs_bodies().response_unread());
+            let for_stages = of_all.max(own);
+            let share = reader.clone().or_else(|| for_stages.map(|_| sink.share.clone()));
+            let seen = left.max(for_stages.unwrap_or_default());
+            sink.kept_answers = share.map(|share| KeptAnswers { share, seen, left });
         }
         Generation {
             keeps_answers: reader.is_some(),

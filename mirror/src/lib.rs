@@ -25,8 +25,11 @@
 //! ([`sink`]) work while the exchange is still under way: a shadow sends its copy as the body flows.
 //!
 //! A stage ([`stage`]) that needs more than the head says so, and the exchange is held back for the sinks behind it until that is there: the
-//! request's body as a whole ([`collected`]), more of the response, or work of the stage's own. How responses are to be changed is put on the
+//! request's body as a whole ([`collected`]), more of the response, or work of the stage's own, as where a program of the user's looks at it ([`middleware`]). How responses are to be changed is put on the
 //! exchange; they go through a relay when they come, and nothing waits for them.
+//!
+//! All of this can change while it runs ([`control`]): an exchange meets the stages and sinks of the generation that it began in, to its end, and a
+//! reload puts another generation in its place for those that begin later.
 //!
 //! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
 //! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.
@@ -37,12 +40,14 @@ pub mod collected;
 pub mod condition;
 pub mod config;
 pub mod content;
+pub mod control;
 pub mod engine;
 pub mod exchange;
 mod fanout;
 mod generation;
 pub mod http1;
 mod looks;
+pub mod middleware;
 pub mod outcome;
 #[doc(hidden)]
 pub mod pipeline;
@@ -50,6 +55,7 @@ pub mod pressure;
 pub mod queue;
 pub mod recording;
 mod relay;
+mod reload;
 pub mod resolve;
 pub mod sink;
 pub mod source;

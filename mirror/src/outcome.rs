@@ -102,6 +102,44 @@ reasons! {
 }
 
 reasons! {
+    /// What became of a message that a middleware was to see.
+    Screening {
+        /// It was printed as it was.
+        Unchanged = "unchanged",
+        /// Another was printed in its place.
+        Changed = "changed",
+        /// It was read and not printed.
+        Filtered = "filtered",
+        /// It was not read in time.
+        Stalled = "stalled",
+        /// The program ended over it.
+        Exited = "exited",
+        /// The program has ended, and was not started again in time.
+        Down = "down",
+        /// Too many messages, or bytes of them, were with the program already.
+        Full = "full",
+        /// Its body is longer than `max_body`.
+        TooLong = "too_long",
+        /// Its source lost a part of it.
+        Cut = "cut",
+        /// What was printed in its place is not HTTP.
+        Malformed = "malformed",
+    }
+}
+
+reasons! {
+    /// What is wrong with a line that a middleware printed.
+    BadLine {
+        /// It is no message in hex.
+        Malformed = "malformed",
+        /// It is longer than a message may be.
+        TooLong = "too_long",
+        /// Nobody waits for that message: it was printed twice or too late, or has another id.
+        Unmatched = "unmatched",
+    }
+}
+
+reasons! {
     /// Why an exchange did not come to its end.
     Abort {
         /// The client left.

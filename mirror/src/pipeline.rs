@@ -3,6 +3,7 @@
 use crate::config::{Config, ShadowConfig, StageConfig};
 use crate::engine::EngineError;
 use crate::exchange::Exchange;
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::stage::{self, Bodies, Marker, Need, Stage, Verdict};
 use crate::telemetry::Telemetry;
@@ -32,20 +33,30 @@ impl Pipeline {
     ///
     /// # Errors
     /// When one cannot be built.
-    pub fn new(config: &Config, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
+    pub fn new(config: &Config, programs: &Selection<'_>, telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
         // The targets come first among the sinks.
         let sinks: Vec<String> = config.shadow.iter().map(ShadowConfig::label).collect();
-        let build = |stage| stage::build(stage, &sinks, telemetry);
+        let place = |index| Place { sink: None, pipeline: "pipeline", index };
+        let build = |(i, stage)| stage::build(stage, place(i), &sinks, programs, telemetry);
         let marker = Marker::new(&config.marker).map(|stage| Ok(Box::new(stage) as Box<dyn Stage>));
-        Ok(Pipeline::of(marker.into_iter().chain(config.pipeline.iter().map(build)).collect::<Result<_, _>>()?))
+        let stages = marker.into_iter().chain(config.pipeline.iter().enumerate().map(build));
+        Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
-    /// The stages that are for one.
+    /// The stages that are for one sink, by its name, which are at this key.
     ///
     /// # Errors
     /// When one cannot be built.
-    pub fn of_sink(stages: &[StageConfig], telemetry: &Telemetry) -> Result<Pipeline, EngineError> {
-        let stages = stages.iter().map(|stage| stage::build(stage, &[], telemetry));
+    pub fn of_sink(
+        stages: &[StageConfig],
+        sink: &str,
+        key: &str,
+        programs: &Selection<'_>,
+        telemetry: &Telemetry,
+    ) -> Result<Pipeline, EngineError> {
+        let place = |index| Place { sink: Some(sink), pipeline: key, index };
+        let build = |(i, stage)| stage::build(stage, place(i), &[], programs, telemetry);
+        let stages = stages.iter().enumerate().map(build);
         Ok(Pipeline::of(stages.collect::<Result<_, _>>()?))
     }
 
@@ -68,6 +79,11 @@ impl Pipeline {
     /// Which bodies the stages may have to see as a whole.
     pub fn needs_bodies(&self) -> Bodies {
         self.needs_bodies
+    }
+
+    /// How full the fullest of the stages is where `arriving` exchanges more come: 0 is empty, 1 is where exchanges are given up.
+    pub(crate) fn level(&self, arriving: usize) -> f32 {
+        self.stages.iter().map(|stage| stage.level(arriving)).fold(0.0, f32::max)
     }
 
     /// Hides what a stage keeps secret of a path that is to be logged.

@@ -1,4 +1,4 @@
-//! Sinks: where exchanges go. A new one is a file below `sink/` with one `run`, and a line in [`plan`].
+//! Sinks: where exchanges go. A new one is a file below `sink/` with one `run`, and its plan in [`Planner`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::body::SlotBounds;
 use crate::budget::{Budget, Share};
-use crate::config::{Config, Fraction};
+use crate::config::{Config, Fraction, RecordConfig, ShadowConfig};
+use crate::middleware::Selection;
 use crate::pipeline::Pipeline;
 use crate::pressure::Backlog;
 use crate::queue::ExchangeStream;
+use crate::recording::file::FileError;
 use crate::telemetry::{SinkMetrics, Telemetry};
 
 mod recorder;
@@ -17,6 +19,9 @@ mod shadow;
 
 pub use recorder::{Recorder, file_options};
 pub use shadow::Shadow;
+
+/// What the recorder is called, as metrics, the summary and control know it.
+pub(crate) const RECORD: &str = "record";
 
 /// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
 pub type Shutdown = tokio::sync::watch::Receiver<bool>;
@@ -46,22 +51,41 @@ pub struct SinkSlot {
     pub(crate) backlog: Backlog,
     /// The stages before it.
     pub(crate) pipeline: Arc<Pipeline>,
-    /// Whether it reads responses.
+    /// Whether it reads responses, or its stages do.
     pub reads_responses: bool,
     /// Whether it reads what the targets answered.
     pub reads_answers: bool,
     /// Whether it is a target, which answers.
     pub answers: bool,
-    /// What is kept of its answers counts to this; none where nobody reads them.
-    pub(crate) answer_share: Option<Arc<Share>>,
+    /// What is kept of its answers; none where nobody reads them.
+    pub(crate) kept_answers: Option<KeptAnswers>,
     /// Its counters.
     pub metrics: SinkMetrics,
+}
+
+/// What is kept of a target's answers.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptAnswers {
+    /// It counts to this.
+    pub(crate) share: Arc<Share>,
+    /// Of a body, in bytes, so much is for stages to see, whatever the target's setting,
+    pub(crate) seen: u64,
+    /// and so much stays after those before the target's have.
+    pub(crate) left: u64,
 }
 
 impl SinkSlot {
     /// Whether what the targets answer is kept for it.
     pub(crate) fn wants_answers(&self) -> bool {
         self.reads_answers && !self.paused
+    }
+
+    /// Has these stages before it. A target reads responses where they do.
+    pub(crate) fn stand_behind(&mut self, pipeline: Arc<Pipeline>) {
+        if self.answers {
+            self.reads_responses = pipeline.needs_bodies().response_unread().is_some();
+        }
+        self.pipeline = pipeline;
     }
 
     /// The bounds of its readers.
@@ -75,7 +99,7 @@ impl SinkSlot {
     }
 }
 
-type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type Run = Box<dyn FnOnce(ExchangeStream, Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// A sink that is ready to run.
 pub(crate) struct Plan {
@@ -89,57 +113,65 @@ impl Plan {
     }
 }
 
-/// The sinks that a configuration asks for.
-///
-/// # Errors
-/// When the recording cannot be opened, or a stage not be built.
-pub(crate) fn plan(
-    config: &Config,
-    budget: &Arc<Budget>,
-    telemetry: &Arc<Telemetry>,
-) -> Result<Vec<Plan>, crate::engine::EngineError> {
-    let sinks = config.shadow.len() + usize::from(config.record.is_some());
-    let share = || Share::new(budget.limit() / (sinks + 1));
-    let mut plans = Vec::with_capacity(sinks);
-    for shadow in &config.shadow {
-        let slot = SinkSlot {
+/// What sinks are made with.
+pub(crate) struct Planner<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) programs: &'a Selection<'a>,
+    pub(crate) budget: &'a Arc<Budget>,
+    pub(crate) telemetry: &'a Arc<Telemetry>,
+}
+
+impl Planner<'_> {
+    /// What each sink may hold back, in bytes: a fair share of the byte budget, which leaves one for what arrives.
+    pub(crate) fn share(&self) -> usize {
+        let sinks = self.config.shadow.len() + usize::from(self.config.record.is_some());
+        self.budget.limit() / (sinks + 1)
+    }
+
+    /// A target.
+    pub(crate) fn shadow(&self, shadow: &ShadowConfig, pipeline: Arc<Pipeline>) -> Plan {
+        let mut slot = SinkSlot {
             name: shadow.label(),
-            fraction: shadow.fraction.unwrap_or(config.fraction),
+            fraction: shadow.fraction.unwrap_or(self.config.fraction),
             paused: false,
             lag: shadow.lag.bytes(),
-            share: share(),
+            share: Share::new(self.share()),
             queue: shadow.queue.get(),
             backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&shadow.pipeline, telemetry)?),
             reads_responses: false,
+            pipeline: pipeline.clone(),
             reads_answers: false,
             answers: true,
-            answer_share: None,
-            metrics: telemetry.sink(&shadow.label()),
+            kept_answers: None,
+            metrics: self.telemetry.sink(&shadow.label()),
         };
-        let sink = Shadow::new(shadow, &config.marker, budget, telemetry);
-        plans.push(Plan::new(slot, sink));
+        slot.stand_behind(pipeline);
+        Plan::new(slot, Shadow::new(shadow, &self.config.marker, self.budget, self.telemetry))
     }
-    if let Some(record) = &config.record {
-        let mut slot = SinkSlot {
-            name: "record".into(),
-            fraction: record.fraction.unwrap_or(config.fraction),
+
+    /// The recorder, with its recording open.
+    ///
+    /// # Errors
+    /// When the recording cannot be opened.
+    pub(crate) fn recorder(&self, record: &RecordConfig, pipeline: Arc<Pipeline>) -> Result<Plan, FileError> {
+        let share = Share::new(self.share());
+        let recorder = Recorder::open(record, self.budget, &share, self.telemetry)?;
+        let slot = SinkSlot {
+            name: RECORD.into(),
+            fraction: record.fraction.unwrap_or(self.config.fraction),
             paused: false,
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
             lag: record.max_body.bytes() + recorder::READ_AHEAD,
-            share: share(),
+            share,
             queue: recorder::QUEUE,
-            backlog: Backlog::default(),
-            pipeline: Arc::new(Pipeline::of_sink(&record.pipeline, telemetry)?),
+            backlog: recorder.backlog(),
+            pipeline,
             reads_responses: true,
             reads_answers: true,
             answers: false,
-            answer_share: None,
-            metrics: telemetry.sink("record"),
+            kept_answers: None,
+            metrics: self.telemetry.sink(RECORD),
         };
-        let recorder = Recorder::open(record, budget, &slot.share, telemetry)?;
-        slot.backlog = recorder.backlog();
-        plans.push(Plan::new(slot, recorder));
+        Ok(Plan::new(slot, recorder))
     }
-    Ok(plans)
 }

@@ -12,12 +12,14 @@ use crate::config::StageConfig;
 use crate::engine::EngineError;
 use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
+use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::telemetry::Telemetry;
 
 mod filter;
 mod fraction;
 mod marker;
+mod middleware;
 mod rate;
 mod redact;
 mod rewrite;
@@ -26,6 +28,7 @@ mod split;
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
+pub use middleware::Screen;
 pub use rate::Rate;
 pub use redact::Redact;
 pub(crate) use redact::read_key;
@@ -77,6 +80,11 @@ pub trait Stage: Send + Sync + 'static {
         Bodies::default()
     }
 
+    /// How full what exchanges wait in is, where `arriving` more come: 0 is empty, 1 is where exchanges are given up. For sources that can wait.
+    fn level(&self, _arriving: usize) -> f32 {
+        0.0
+    }
+
     /// Hides what is secret of a path that is to be logged.
     fn redact_path(&self, _path: &mut String) {}
 }
@@ -88,17 +96,22 @@ pub struct Bodies {
     pub request: Option<u64>,
     /// Of responses.
     pub response: Option<u64>,
-    /// Whether targets' answers are kept for it, even if nobody else reads them.
-    pub answers: bool,
+    /// Whether responses, and as much of targets' answers, are kept for it even if nobody else reads them.
+    pub unread: bool,
 }
 
 impl Bodies {
+    /// The most bytes of responses and answers that are kept though nobody else reads them.
+    pub fn response_unread(&self) -> Option<u64> {
+        self.response.filter(|_| self.unread)
+    }
+
     /// What both need.
     pub fn and(self, other: Bodies) -> Bodies {
         Bodies {
             request: self.request.max(other.request),
             response: self.response.max(other.response),
-            answers: self.answers || other.answers,
+            unread: self.unread || other.unread,
         }
     }
 }
@@ -141,18 +154,21 @@ pub enum NewBody {
     Withheld,
 }
 
-/// The stage that a configuration asks for; `sinks` are their names in the order of their numbers.
+/// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.
 ///
 /// # Errors
 /// When it needs something of the system that is not to be had.
 pub(crate) fn build(
     config: &StageConfig,
+    place: Place<'_>,
     sinks: &[String],
+    programs: &Selection<'_>,
     telemetry: &Telemetry,
 ) -> Result<Box<dyn Stage>, EngineError> {
     Ok(match config {
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
+        StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
         StageConfig::Rate(config) => Box::new(Rate::new(config, telemetry)),
         StageConfig::Redact(config) => Box::new(Redact::new(config, telemetry).map_err(EngineError::Redact)?),
         StageConfig::Rewrite(config) => Box::new(Rewrite::new(config)),

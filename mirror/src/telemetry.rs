@@ -10,8 +10,10 @@ use prometheus::{
 
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
 
+mod middleware;
 mod observed;
 
+pub use middleware::MiddlewareMetrics;
 use observed::Family;
 pub use observed::{Observed, Several};
 
@@ -39,6 +41,7 @@ pub struct Telemetry {
     server_duration: HistogramVec,
     redacted: IntCounterVec,
     withheld: IntCounterVec,
+    middleware: middleware::Families,
 }
 
 /// What redaction counts, all its stages together.
@@ -171,6 +174,7 @@ impl Telemetry {
                 "Bodies that redaction has withheld because it could not look into them, by reason.",
                 &["reason"],
             ),
+            middleware: middleware::Families::new(&registry),
             observers: Mutex::default(),
             passing: Mutex::default(),
             counters: Mutex::default(),
@@ -269,6 +273,24 @@ impl Telemetry {
         locked(&self.passing).entry(name.to_owned()).or_insert_with(make).add(label.1, reading)
     }
 
+    /// Gauges of one family, of which the reading tells all that there are now: `(label value, reading)`.
+    pub fn gauges_now(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        readings: Box<dyn Fn() -> Vec<(String, u64)> + Send>,
+    ) {
+        let family = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("a valid metric name");
+        self.registry.register(Box::new(family.clone())).expect("a metric registered once");
+        self.on_render(move || {
+            family.reset();
+            for (value, now) in readings() {
+                family.with_label_values(&[&value]).set(i64::try_from(now).unwrap_or(i64::MAX));
+            }
+        });
+    }
+
     /// A gauge that is looked at when it is asked for.
     pub fn gauge(&self, name: &str, help: &str, reading: Reading) {
         let gauge = IntGauge::new(name, help).expect("a valid metric name");
@@ -319,6 +341,11 @@ pub use prometheus::IntCounter as Counter;
 pub type Reading = Box<dyn Fn() -> u64 + Send>;
 
 impl SinkMetrics {
+    /// Whether it has had to do with any exchange.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.offered.get() + self.skipped.total() > 0
+    }
+
     /// Counts what became of so many copies.
     pub(crate) fn settle(&self, outcome: Outcome, count: u64) {
         match outcome {

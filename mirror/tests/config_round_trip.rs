@@ -130,6 +130,9 @@ fn stage() -> impl Strategy<Value = StageConfig> {
         "filter: {allow: {all: [], request_size: '> 1KiB', status: [404, '>= 500'], response_type: text/*}}",
         "fraction: 10%",
         "fraction: {of: 1/3, by: cookie.session}",
+        "middleware: sh -c cat",
+        "middleware: {command: [sh, -c, 'exec cat  #'], workers: 3, timeout: 250ms, on_failure: pass, responses: false}",
+        "middleware: {command: cat, max_body: 64KiB, queue: 7, queue_bytes: 64KiB, restart: {min: 1s, max: 1m}}",
         "rate: 500/s",
         "rate: {requests: 60/m, bytes: 1MiB/s, burst: 5, burst_bytes: 64KiB, by: path.2}",
     ];
@@ -147,14 +150,14 @@ prop_compose! {
         (record, fraction, marker, proxy, threads) in (of(record()), fraction(), marker(), proxy(), count()),
         memory in size(1 << 50),
         (captures, reassembly) in (prop::collection::vec(capture(), 0..3), reassembly()),
-        admin in select(vec!["off", "default", ":9900", "[::1]:0"]),
+        (admin, control) in (select(vec!["off", "default", ":9900", "[::1]:0"]), any::<bool>()),
         (format, level) in (select(vec![LogFormat::Auto, LogFormat::Human, LogFormat::Json]), select(vec!["off", "warn,mirror=debug"])),
         (drain_timeout, exit_after) in (period(), of(period())),
     ) -> Config {
         Config {
             listen: ports.iter().map(|port| format!("{listen_host}:{port}").parse().unwrap()).collect(),
             upstream: Some(upstream.parse().unwrap()),
-            admin: admin.parse::<AdminConfig>().unwrap(),
+            admin: AdminConfig { address: admin.parse().unwrap(), control: control && admin != "off" },
             engine: EngineConfig { threads },
             // At least what the largest sinks generated need.
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
@@ -189,7 +192,7 @@ fn the_default_says_all_it_is() {
         "fraction: 100%",
         "marker: 'x-mirror-shadow: 1'",
         "memory: 256MiB",
-        "admin: default",
+        "address: default",
         "drain_timeout: 30s",
     ] {
         assert!(yaml.contains(key), "{key}:\n{yaml}");

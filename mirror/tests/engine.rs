@@ -19,6 +19,10 @@ fn op() -> impl Strategy<Value = Op> {
         3 => i().prop_map(|i| Op::Finish { i }),
         1 => i().prop_map(|i| Op::Abort { i }),
         1 => i().prop_map(|i| Op::Forget { i }),
+        1 => (any::<bool>(), any::<bool>(), prop::option::of(any::<bool>()))
+            .prop_map(|(anew, beside, record)| Op::Reload { anew, beside, record }),
+        1 => any::<bool>().prop_map(|on| Op::Pause { on }),
+        1 => i().prop_map(|part| Op::Fraction { part }),
     ]
 }
 
@@ -53,4 +57,22 @@ fn a_whole_exchange_is_delivered_and_recorded() {
     ];
     run(Manner::Answers, 1_000_000, 0, &ops);
     run(Manner::Answers, 1_000_000, 255, &ops);
+}
+
+#[test]
+fn what_is_under_way_is_finished_by_the_sinks_that_it_began_with() {
+    let begin = || Op::Begin { length: Some(4), marked: false };
+    let reload = |beside, record| Op::Reload { anew: true, beside, record };
+    let ops = [
+        begin(),
+        reload(true, Some(true)),
+        begin(),
+        Op::Data { i: 0, length: 4 },
+        reload(false, None),
+        begin(),
+        Op::Finish { i: 0 },
+        Op::Data { i: 0, length: 4 },
+        Op::Finish { i: 0 },
+    ];
+    run(Manner::Answers, 1_000_000, 0, &ops);
 }

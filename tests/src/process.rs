@@ -28,8 +28,8 @@ pub struct Mirror {
     stdout: Written,
     stderr: Written,
     readers: Vec<std::thread::JoinHandle<()>>,
-    // The configuration lives in it.
-    _folder: tempfile::TempDir,
+    /// The configuration lives in it.
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// An ended `mirror`.
@@ -70,10 +70,13 @@ pub(crate) fn binary() -> PathBuf {
     built
 }
 
+/// What the file is called that a configuration is run from.
+pub(crate) const FILE: &str = "mirror.yaml";
+
 /// How a configuration is run, and the folder that it is in as a file.
-fn run(config: &Config, mut program: Command) -> (Command, tempfile::TempDir) {
+pub(crate) fn run(config: &Config, mut program: Command) -> (Command, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder of our own");
-    let file = folder.path().join("mirror.yaml");
+    let file = folder.path().join(FILE);
     std::fs::write(&file, config.text()).expect("a file of our own");
     program.arg("run").arg(file);
     (program, folder)
@@ -112,7 +115,7 @@ impl Mirror {
         let (mut command, folder) = run(config, Command::new(binary()));
         command.stdout(ends.stdout).stderr(ends.stderr);
         let stderr = terminal.written().clone();
-        let readers = vec![collect(ends.read, &stderr)];
+        let readers = vec![collect(terminal.until_it_is_gone(ends.read), &stderr)];
         (Mirror::spawn(command, folder, |_| (Arc::default(), stderr, readers)), terminal)
     }
 
@@ -140,7 +143,7 @@ impl Mirror {
     }
 
     #[track_caller]
-    fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
+    pub(crate) fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Mirror::spawn(command, folder, |child| {
             let (stdout, stderr) = (Arc::default(), Arc::default());
@@ -163,7 +166,7 @@ impl Mirror {
         // It holds a terminal's other end, which would not come to its end.
         drop(command);
         let (stdout, stderr, readers) = collect(&mut child);
-        let mut mirror = Mirror { child, listen: Vec::new(), admin: None, stdout, stderr, readers, _folder: folder };
+        let mut mirror = Mirror { child, listen: Vec::new(), admin: None, stdout, stderr, readers, folder };
         // The admin endpoint is served last, and with it all is ready: what is read of the log after it tells all addresses.
         wait_for("the addresses in the log", WITHIN, || {
             if let Ok(Some(status)) = mirror.child.try_wait() {

@@ -1,14 +1,33 @@
 //! A terminal: what a program writes to it, and what a person sees of that.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+
+use crate::{WITHIN, wait_for};
 
 /// A real terminal of the system's (a pty), of which the rows that have scrolled away can be seen too.
 pub struct Terminal {
     columns: u16,
     written: Arc<Mutex<Vec<u8>>>,
+    keyboard: File,
+    gone: Arc<AtomicBool>,
+}
+
+/// Reads what is written to a terminal until it is gone.
+struct UntilGone {
+    read: File,
+    gone: Arc<AtomicBool>,
+}
+
+impl Read for UntilGone {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.read.read(bytes)?;
+        Ok(if self.gone.load(Relaxed) { 0 } else { read })
+    }
 }
 
 /// Its other end, for a process to write to; and where what it writes is read from.
@@ -36,7 +55,26 @@ impl Terminal {
         };
         let again = write.try_clone().expect("a second descriptor");
         let ends = Ends { stdout: again.into(), stderr: write.into(), read: read.into() };
-        (Terminal { columns, written: Arc::default() }, ends)
+        let keyboard = ends.read.try_clone().expect("a third descriptor");
+        (Terminal { columns, written: Arc::default(), keyboard, gone: Arc::default() }, ends)
+    }
+
+    pub(crate) fn until_it_is_gone(&self, read: File) -> impl Read + Send + 'static {
+        UntilGone { read, gone: self.gone.clone() }
+    }
+
+    /// The person closes it.
+    ///
+    /// # Panics
+    /// When it was not there.
+    #[track_caller]
+    pub fn hang_up(self) {
+        let Terminal { mut keyboard, gone, .. } = self;
+        gone.store(true, Relaxed);
+        // What is typed is shown, so that who reads is told.
+        keyboard.write_all(b"\n").expect("a terminal");
+        drop(keyboard);
+        wait_for("its last reader to go", WITHIN, || (Arc::strong_count(&gone) == 1).then_some(()));
     }
 
     pub(crate) fn written(&self) -> &Arc<Mutex<Vec<u8>>> {

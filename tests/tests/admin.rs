@@ -60,6 +60,10 @@ fn every_queue_bound_and_loss_is_a_metric_from_the_start() {
     ] {
         has(name, &[]);
     }
+    has("mirror_config_last_reload_success_timestamp_seconds", &[]);
+    for result in ["success", "failure"] {
+        has("mirror_reloads_total", &[&format!("result=\"{result}\"")]);
+    }
     has("mirror_source_exchanges_total", &["source=\"proxy\""]);
     has("mirror_source_outside_fraction_total", &["source=\"proxy\""]);
     has("http_server_request_duration_seconds_count", &["source=\"proxy\"", "http_response_status_class=\"5xx\""]);
@@ -75,6 +79,7 @@ fn every_queue_bound_and_loss_is_a_metric_from_the_start() {
             "held_bytes",
             "held_limit_bytes",
             "in_flight",
+            "paused",
         ] {
             has(&format!("mirror_sink_{name}"), &[sink]);
         }
@@ -96,7 +101,7 @@ fn every_queue_bound_and_loss_is_a_metric_from_the_start() {
         for reason in ["resolve", "connect", "connect_timeout", "timeout", "reset", "protocol", "disk_full", "disk"] {
             has("mirror_sink_failed_total", &[sink, &format!("reason=\"{reason}\"")]);
         }
-        for reason in ["fraction", "marked"] {
+        for reason in ["fraction", "marked", "paused"] {
             has("mirror_sink_skipped_total", &[sink, &format!("reason=\"{reason}\"")]);
         }
     }
@@ -142,6 +147,7 @@ fn each_path_has_its_status() {
         ("/healthz", 200),
         ("/readyz", 200),
         ("/config", 200),
+        ("/sinks", 200),
         ("/", 404),
         ("/metrics/more", 404),
         ("/nothing", 404),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use mirror_tests::{Message, Mirror, Server, WITHIN};
+use mirror_tests::recording::Fastavro;
+use mirror_tests::{Message, Mirror, Server, WITHIN, json};
 
 /// Runs an example with targets of our own, and gives what each got of the requests.
 fn run(example: &str, more: &[&str], requests: &[String]) -> [Vec<Message>; 2] {
@@ -85,4 +86,40 @@ fn staging_at_its_own_pace() {
         assert_eq!((copy.header("host"), copy.header("authorization")), (Some("staging.example"), None));
         assert!(copy.header("cookie").is_some_and(|cookie| !cookie.contains("remember_me")));
     }
+}
+
+#[test]
+fn a_program_that_masks() {
+    let (upstream, target) = (
+        Server::answering(|_| "HTTP/1.1 200 OK\r\nSet-Cookie: s=1\r\nContent-Length: 19\r\n\r\n4111 1111 1111 1111"),
+        Server::ok(),
+    );
+    let Some(fastavro) = Fastavro::find() else { return };
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let record = folder.path().join("traffic.avro");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/middleware");
+    let mirror = Mirror::start_with(&[
+        "run",
+        example.join("mirror.yaml").to_str().expect("UTF-8"),
+        "--listen=127.0.0.1:0",
+        "--admin=127.0.0.1:0",
+        "--log-format=json",
+        &format!("--upstream={}", upstream.address()),
+        &format!("--set=shadow.target={}", target.address()),
+        &format!("--set=record={}", record.display()),
+        &format!("--set=pipeline.0.middleware.command=[python3, {}]", example.join("mask.py").display()),
+        "--set=pipeline.0.middleware.timeout=3s",
+    ]);
+    let mut client = mirror.connect();
+    let pay = "POST /pay HTTP/1.1\r\nHost: app\r\nCookie: s=1\r\nContent-Length: 22\r\n\r\ncard=5500005555555559\n";
+    assert_eq!(client.exchange(pay).header("set-cookie"), Some("s=1"), "the client sees nothing of this");
+    client.exchange("GET /private HTTP/1.1\r\nHost: app\r\n\r\n");
+    let copy = target.wait_request();
+    assert_eq!((copy.text().as_str(), copy.header("cookie")), ("card=****5559\n", Some("masked")));
+    let summary = mirror.terminate();
+    summary.assert_exact();
+    assert_eq!((summary.sink("staging").delivered, summary.sink("staging").reason("skipped middleware")), (1, 1));
+    let records = fastavro.read(&record);
+    assert_eq!((records.len(), &records[0]["response"]["body"]), (1, &json!("****1111")));
+    assert!(!records[0].to_string().contains("s=1"), "{records:#?}");
 }

@@ -1,9 +1,10 @@
 //! The arguments as resolved: what is to be done, with settings that are good.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
-use mirror::config::{CaptureConfig, Config, Draft, Fault, Faults};
+use mirror::config::{CaptureConfig, Config, Draft, Expected, Fault, Faults, UpstreamAddress};
 use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
@@ -11,14 +12,26 @@ use crate::args::{Args, Command, Flags};
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Action {
-    Run(Box<Config>),
+    Run {
+        config: Box<Config>,
+        /// The file that they are from, and can be read from again.
+        from: Option<Settings>,
+    },
+    Reload {
+        admin: UpstreamAddress,
+    },
     Print(Box<Config>),
-    Check { file: PathBuf, config: Box<Config> },
+    Check {
+        file: PathBuf,
+        config: Box<Config>,
+    },
     Interfaces,
     Schema,
     Completions(Shell),
     Man,
-    Demo { requests: u64 },
+    Demo {
+        requests: u64,
+    },
 }
 
 /// Why nothing is done.
@@ -33,14 +46,26 @@ impl Action {
     pub(crate) fn resolve(args: Args) -> Result<Action, Refused> {
         let in_file = |file: &Path| {
             let what = file.display().to_string();
-            move |faults| Refused { what, faults }
+            move |faults| Refused { what: what.clone(), faults }
         };
         Ok(match args.command {
             None => Action::with(Draft::default(), &args.flags)
                 .map_err(|faults| Refused { what: "mirror".to_owned(), faults })?,
-            Some(Command::Run { file, flags }) => {
-                Draft::read(&file).and_then(|draft| Action::with(draft, &flags)).map_err(in_file(&file))?
+            Some(Command::Run { file, watch, flags }) => {
+                let told = in_file(&file);
+                let settings = Settings::read(file, flags, watch).map_err(&told)?;
+                match settings.flags.print_config {
+                    true => Action::Print(Box::new(settings.draft().and_then(Draft::typed).map_err(&told)?)),
+                    false => Action::Run { config: Box::new(settings.config().map_err(&told)?), from: Some(settings) },
+                }
             }
+            Some(Command::Reload { admin }) => match admin.parse() {
+                Ok(admin) => Action::Reload { admin },
+                Err(Expected(expected)) => {
+                    let faults = Fault::new("--admin", admin, expected).into();
+                    return Err(Refused { what: "mirror reload".to_owned(), faults });
+                }
+            },
             Some(Command::Check { file }) => {
                 let config = Config::load(&file).and_then(can_run).map_err(in_file(&file))?;
                 let config = Box::new(config);
@@ -59,8 +84,63 @@ impl Action {
         lay_over(flags, &mut draft);
         Ok(match flags.print_config {
             true => Action::Print(Box::new(draft.typed()?)),
-            false => Action::Run(Box::new(draft.finish().and_then(can_run)?)),
+            false => Action::Run { config: Box::new(draft.finish().and_then(can_run)?), from: None },
         })
+    }
+}
+
+/// The settings of `mirror run FILE`: a file with flags over it, as it was read last.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) file: PathBuf,
+    /// Whether the file is looked at for changes.
+    pub(crate) watch: bool,
+    flags: Box<Flags>,
+    text: String,
+}
+
+impl Settings {
+    fn read(file: PathBuf, flags: Box<Flags>, watch: bool) -> Result<Settings, Faults> {
+        Ok(Settings { text: Draft::text(&file)?, file, watch, flags })
+    }
+
+    /// What the file says now.
+    pub(crate) fn now(&self) -> Result<String, Faults> {
+        Draft::text(&self.file)
+    }
+
+    /// What it said when it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn config(&self) -> Result<Config, Faults> {
+        self.with(&self.text)
+    }
+
+    /// The settings with this text in the file.
+    pub(crate) fn with(&self, text: &str) -> Result<Config, Faults> {
+        self.draft_of(text)?.finish().and_then(can_run)
+    }
+
+    fn draft(&self) -> Result<Draft, Faults> {
+        self.draft_of(&self.text)
+    }
+
+    fn draft_of(&self, text: &str) -> Result<Draft, Faults> {
+        let mut draft = Draft::parse(text)?;
+        lay_over(&self.flags, &mut draft);
+        Ok(draft)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refused { what, faults } = self;
+        match faults.0.len() {
+            1 => write!(f, "{what}: 1 fault\n{faults}"),
+            n => write!(f, "{what}: {n} faults\n{faults}"),
+        }
     }
 }
 
@@ -83,7 +163,7 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
         ("--upstream", "upstream", &flags.upstream),
         ("--fraction", "fraction", &flags.fraction),
         ("--marker", "marker", &flags.marker),
-        ("--admin", "admin", &flags.admin),
+        ("--admin", "admin.address", &flags.admin),
         ("--drain-timeout", "drain_timeout", &flags.drain_timeout),
         ("--exit-after", "exit_after", &flags.exit_after),
         ("--memory", "limits.memory", &flags.memory),
@@ -104,6 +184,9 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
     }
     if flags.forwarded {
         draft.set("proxy.forwarded", Value::from(true), "--forwarded");
+    }
+    if flags.admin_control {
+        draft.set("admin.control", Value::from(true), "--admin-control");
     }
     if !flags.listen.is_empty() {
         draft.set("listen", Value::Sequence(Vec::new()), "--listen");
@@ -132,8 +215,13 @@ fn lay_stages_over(flags: &Flags, draft: &mut Draft) {
     let filters = flags.filter.iter().map(|condition| ("--filter", "allow", condition));
     let denials = flags.deny.iter().map(|condition| ("--deny", "deny", condition));
     let first = (0..).find(|i| !draft.has(&format!("pipeline.{i}"))).unwrap_or_default();
-    for (i, (flag, key, condition)) in filters.chain(denials).enumerate() {
-        draft.set(&format!("pipeline.{}.filter.{key}", first + i), Value::from(condition.as_str()), flag);
+    let filters =
+        filters.chain(denials).map(|(flag, key, condition)| (flag, format!("filter.{key}"), condition.as_str()));
+    // They see what the filters let pass.
+    let middlewares =
+        flags.middleware.iter().map(|command| ("--middleware", "middleware".to_owned(), command.as_str()));
+    for (i, (flag, key, word)) in filters.chain(middlewares).enumerate() {
+        draft.set(&format!("pipeline.{}.{key}", first + i), Value::from(word), flag);
     }
 }
 

@@ -1,5 +1,6 @@
-//! The admin endpoint: `/metrics`, `/healthz`, `/readyz`, `/config`.
+//! The admin endpoint: `/metrics`, `/healthz`, `/readyz`, `/config`, `/sinks`, and what changes something.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -8,20 +9,25 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use mirror::config::{AdminConfig, Config, DEFAULT_ADMIN, ListenAddress};
+use mirror::config::{AdminAddress, Config, DEFAULT_ADMIN, ListenAddress};
 use mirror::telemetry::Telemetry;
 use mirror_proxy::Listeners;
+
+use crate::reload::Reloader;
+
+mod control;
 
 /// The endpoint, bound or not.
 pub(crate) struct Admin {
     listeners: std::cell::Cell<Option<Listeners>>,
-    shared: Arc<Shared>,
+    telemetry: Arc<Telemetry>,
+    ready: Arc<AtomicBool>,
 }
 
 struct Shared {
     telemetry: Arc<Telemetry>,
-    config: String,
-    ready: AtomicBool,
+    reloader: Arc<Reloader>,
+    ready: Arc<AtomicBool>,
 }
 
 impl Admin {
@@ -31,31 +37,37 @@ impl Admin {
             let errors = |mut errors: Vec<mirror_proxy::BindError>| errors.remove(0).error;
             Listeners::bind(std::slice::from_ref(address)).map_err(errors)
         };
-        let listeners = match &config.admin {
-            AdminConfig::Off => None,
-            AdminConfig::Address(address) => Some(bind(address)?),
-            AdminConfig::Default => match DEFAULT_ADMIN.parse().map_err(std::io::Error::other).and_then(|a| bind(&a)) {
-                Ok(listeners) => Some(listeners),
-                Err(error) => {
-                    tracing::warn!(address = DEFAULT_ADMIN, %error, "no admin endpoint: give --admin another address");
-                    None
+        let listeners = match &config.admin.address {
+            AdminAddress::Off => None,
+            AdminAddress::Address(address) => Some(bind(address)?),
+            AdminAddress::Default => {
+                match DEFAULT_ADMIN.parse().map_err(std::io::Error::other).and_then(|a| bind(&a)) {
+                    Ok(listeners) => Some(listeners),
+                    Err(error) => {
+                        tracing::warn!(address = DEFAULT_ADMIN, %error, "no admin endpoint: give --admin another address");
+                        None
+                    }
                 }
-            },
+            }
         };
-        let shared = Shared { telemetry: telemetry.clone(), config: config.to_yaml(), ready: AtomicBool::new(false) };
-        Ok(Admin { listeners: std::cell::Cell::new(listeners), shared: Arc::new(shared) })
+        let (listeners, telemetry) = (std::cell::Cell::new(listeners), telemetry.clone());
+        Ok(Admin { listeners, telemetry, ready: Arc::default() })
     }
 
     /// Serves, and is ready.
-    pub(crate) fn serve(&self, runtime: &tokio::runtime::Runtime) {
-        self.shared.ready.store(true, Relaxed);
+    pub(crate) fn serve(&self, runtime: &tokio::runtime::Runtime, reloader: &Arc<Reloader>) {
+        self.ready.store(true, Relaxed);
+        let (telemetry, reloader) = (self.telemetry.clone(), reloader.clone());
+        let shared = Arc::new(Shared { telemetry, reloader, ready: self.ready.clone() });
         let Some(listeners) = self.listeners.take() else { return };
         let routes = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .route("/config", get(config))
-            .with_state(self.shared.clone());
+            .merge(control::routes(&shared))
+            .with_state(shared)
+            .into_make_service_with_connect_info::<SocketAddr>();
         for address in listeners.addresses() {
             tracing::info!(%address, "admin endpoint");
         }
@@ -75,7 +87,7 @@ impl Admin {
 
     /// Not ready any more: what balances load is to send no new connections.
     pub(crate) fn draining(&self) {
-        self.shared.ready.store(false, Relaxed);
+        self.ready.store(false, Relaxed);
     }
 }
 
@@ -91,5 +103,5 @@ async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 async fn config(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/yaml")], shared.config.clone())
+    ([(header::CONTENT_TYPE, "application/yaml")], shared.reloader.shown())
 }

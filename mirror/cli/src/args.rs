@@ -13,6 +13,7 @@ Examples:
   mirror --capture :8080 --shadow :8082
   mirror --capture trace.pcapng:80 --record traffic.avro
   mirror run mirror.yaml
+  mirror reload
   mirror demo
 
 Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";
@@ -35,8 +36,17 @@ pub(crate) enum Command {
     Run {
         /// The YAML file.
         file: PathBuf,
+        /// Look at the file twice a second, and reload the settings when it says something else. (SIGHUP and `mirror reload` do it without.)
+        #[arg(long, help_heading = "Running")]
+        watch: bool,
         #[command(flatten)]
         flags: Box<Flags>,
+    },
+    /// Have a `mirror` that runs with a file on this host read it again, and say what has changed, or all that is wrong with it.
+    Reload {
+        /// Its admin endpoint.
+        #[arg(long, value_name = "ADDRESS", default_value = mirror::config::DEFAULT_ADMIN)]
+        admin: String,
     },
     /// Say whether the settings in a YAML file are good, or all that is wrong with them.
     Check {
@@ -102,6 +112,9 @@ pub(crate) struct Flags {
     /// Mirror no exchanges that this holds for: `path = /health*`; may be repeated.
     #[arg(long, value_name = "CONDITION", help_heading = "Pipeline")]
     pub(crate) deny: Vec<String>,
+    /// Send all that is mirrored through a program first, by GoReplay's middleware protocol; split at spaces; may be repeated.
+    #[arg(long, value_name = "COMMAND", help_heading = "Pipeline")]
+    pub(crate) middleware: Vec<String>,
     /// The copies' Host: `original`, `target`, or a literal [default: original].
     #[arg(long, value_name = "HOST", help_heading = "Shadow")]
     pub(crate) host: Option<String>,
@@ -141,9 +154,12 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = "Engine")]
     pub(crate) engine_threads: Option<String>,
 
-    /// Address of /metrics, /healthz, /readyz, /config; or `off` [default: 127.0.0.1:9900].
+    /// Address of /metrics, /healthz, /readyz, /config, /sinks; or `off` [default: 127.0.0.1:9900].
     #[arg(long, value_name = "ADDRESS", help_heading = "Running")]
     pub(crate) admin: Option<String>,
+    /// Let whoever reaches that address pause and resume sinks, set their fractions, and reload the settings.
+    #[arg(long, help_heading = "Running")]
+    pub(crate) admin_control: bool,
     /// On SIGTERM, how long what runs may take to finish [default: 30s].
     #[arg(long, value_name = "TIME", help_heading = "Running")]
     pub(crate) drain_timeout: Option<String>,

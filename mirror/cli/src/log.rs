@@ -19,8 +19,12 @@ const OTHERS: &str = "pingora_core=off,pingora_proxy=off,";
 /// Lines that may wait for stderr to take them; more are given up and counted. Some 300 KiB: a burst, and not a leak.
 const WAITING: usize = 1024;
 
+/// Has another level from now on.
+pub(crate) type Level = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Logging. Once it has a thread: dropped, it writes what waits, within a second.
 pub(crate) struct Log {
+    pub(crate) level: Level,
     queue: Arc<OnceLock<NonBlocking>>,
     writing: Option<WorkerGuard>,
 }
@@ -50,22 +54,31 @@ pub(crate) fn start(config: &LogConfig) -> Log {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    // What the configuration says comes last and so wins.
-    let filter = EnvFilter::try_new(format!("{OTHERS}{}", config.level)).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = Log { queue: Arc::default(), writing: None };
-    let queue = log.queue.clone();
+    let queue: Arc<OnceLock<NonBlocking>> = Arc::default();
+    let log_queue = queue.clone();
     let writer = move || match queue.get() {
         Some(queue) => EitherWriter::A(queue.clone()),
         None => EitherWriter::B(Stderr),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = match people {
-        true => subscriber.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        false => subscriber.json().flatten_event(true).with_target(false).try_init(),
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter(&config.level)).with_writer(writer).with_target(false);
+    let (started, level): (_, Level) = if people {
+        let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+        let level = subscriber.reload_handle();
+        (subscriber.try_init(), Arc::new(move |directives| drop(level.reload(filter(directives)))))
+    } else {
+        let subscriber = subscriber.json().flatten_event(true).with_filter_reloading();
+        let level = subscriber.reload_handle();
+        (subscriber.try_init(), Arc::new(move |directives| drop(level.reload(filter(directives)))))
     };
     // A second start, as by tests in one process, keeps the first.
     drop(started);
-    log
+    Log { level, queue: log_queue, writing: None }
+}
+
+/// What the configuration says comes last and so wins.
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::try_new(format!("{OTHERS}{directives}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// stderr, off which the live status line is taken before anything is written.

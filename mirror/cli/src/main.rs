@@ -6,20 +6,23 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mirror::config::Faults;
 
 mod action;
 mod admin;
 mod allocator;
 mod args;
+mod ask;
 mod check;
 mod demo;
 mod documents;
+mod hangup;
 mod interfaces;
 mod listener;
 mod log;
+mod reload;
 mod run;
 mod status;
+mod watch;
 
 use action::{Action, Refused};
 use args::Args;
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
     allocator::tune();
     let done = match Action::resolve(Args::parse()) {
         Ok(action) => act(action),
-        Err(Refused { what, faults }) => return refuse(&what, &faults),
+        Err(refused) => return refuse(&refused),
     };
     done.unwrap_or_else(|error| {
         eprintln!("mirror: {error:#}");
@@ -40,18 +43,15 @@ fn main() -> ExitCode {
 }
 
 /// Tells every fault of what was asked for.
-fn refuse(what: &str, faults: &Faults) -> ExitCode {
-    let count = match faults.0.len() {
-        1 => "1 fault".to_owned(),
-        n => format!("{n} faults"),
-    };
-    eprintln!("{what}: {count}\n{faults}");
+fn refuse(refused: &Refused) -> ExitCode {
+    eprintln!("{refused}");
     BAD_INPUT.into()
 }
 
 fn act(action: Action) -> anyhow::Result<ExitCode> {
     match action {
-        Action::Run(config) => run::run(&config),
+        Action::Run { config, from } => run::run(&config, from),
+        Action::Reload { admin } => ask::reload(&admin),
         Action::Print(config) => say(&config.to_yaml()),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),

@@ -1,19 +1,24 @@
 //! `mirror --listen …`, `mirror --capture …` and `mirror run FILE`: boots, serves and listens, drains, sums up.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::config::{Config, Fault, Faults};
-use mirror::engine::Engine;
+use mirror::config::{Config, Fault, Faults, Period};
+use mirror::engine::{Engine, EngineError};
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::action::{Refused, Settings};
 use crate::admin::Admin;
+use crate::hangup::Hangups;
 use crate::listener::{self, Listener};
 use crate::log::Log;
+use crate::reload::{self, Reloader};
 use crate::status::{self, StatusLine, Sums};
+use crate::watch;
 
 /// The exit code after a second signal: the drain was not waited for.
 const EXIT_CUT_SHORT: i32 = 1;
@@ -22,20 +27,20 @@ const EXIT_CUT_SHORT: i32 = 1;
 const PROXY: &str = "proxy";
 
 /// Runs until a signal, `exit_after`, or the end of the saved captures where there is nothing else. Nothing is served before everything that can fail has not.
-pub(crate) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(config: &Config, from: Option<Settings>) -> anyhow::Result<ExitCode> {
     let mut log = crate::log::start(&config.log);
     let runtime = control_runtime()?;
     // Before anything is bound: a signal that comes while the start is under way drains too.
-    let signals = {
+    let (signals, hangups) = {
         let _on = runtime.enter();
-        Signals::new()?
+        (Signals::new()?, Hangups::new()?)
     };
-    let running = match Running::start(config, runtime, Some(&mut log)) {
+    let running = match Running::start(config, runtime, from, Some(&mut log)) {
         Ok(running) => running,
-        Err(Failed::Input(faults)) => return Ok(crate::refuse("mirror", &faults)),
+        Err(Failed::Input(faults)) => return Ok(crate::refuse(&Refused { what: "mirror".to_owned(), faults })),
         Err(Failed::System(error)) => return Err(error),
     };
-    running.until_told(signals, log)
+    running.until_told(signals, hangups, log)
 }
 
 /// The runtime of the main thread: admin endpoint, signals, status line.
@@ -53,7 +58,7 @@ pub(crate) enum Failed {
 
 /// A proxy, a listener or both, their engine and its admin endpoint, serving.
 pub(crate) struct Running {
-    config: Config,
+    reloader: Arc<Reloader>,
     proxy: Option<Proxy>,
     listener: Option<Listener>,
     engine: Engine,
@@ -66,7 +71,12 @@ pub(crate) struct Running {
 
 impl Running {
     /// Binds and starts everything, or nothing.
-    pub(crate) fn start(config: &Config, runtime: Runtime, log: Option<&mut Log>) -> Result<Running, Failed> {
+    pub(crate) fn start(
+        config: &Config,
+        runtime: Runtime,
+        from: Option<Settings>,
+        mut log: Option<&mut Log>,
+    ) -> Result<Running, Failed> {
         let telemetry = Telemetry::new();
 
         // Everything that the outside world can refuse is asked for first, so that all refusals are told together.
@@ -79,7 +89,11 @@ impl Running {
         });
         let captures = listener::Opened::open(config).map_err(|refused| faults.0.extend(refused));
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
-            faults.0.push(Fault::new("admin", &config.admin, format!("an address that can be listened on ({error})")));
+            faults.0.push(Fault::new(
+                "admin",
+                &config.admin.address,
+                format!("an address that can be listened on ({error})"),
+            ));
         });
         if let Some(record) = &config.record
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
@@ -96,15 +110,13 @@ impl Running {
         if let Some(captures) = &captures {
             captures.drop_privileges();
         }
-        if let Some(log) = log {
+        if let Some(log) = &mut log {
             log.start_thread(&telemetry);
         }
 
         let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
-            mirror::engine::EngineError::Record(error) => {
-                Failed::Input(Fault::missing("record", format!("a path that can be recorded to ({error})")).into())
-            }
-            error => Failed::System(error.into()),
+            EngineError::System(error) => Failed::System(error.into()),
+            error => Failed::Input(reload::fault(&error).into()),
         })?;
         let addresses = listeners.addresses();
         let proxy = match &config.upstream {
@@ -124,18 +136,22 @@ impl Running {
         for capture in &config.capture {
             tracing::info!(%capture, "capturing");
         }
-        admin.serve(&runtime);
-        Ok(Running { config: config.clone(), proxy, listener, engine, sums, admin, runtime, addresses })
+        let level = log.map(|log| log.level.clone());
+        let reloader = Reloader::new(config, from, engine.control(), level, &telemetry);
+        watch::start(&reloader).map_err(|error| Failed::System(error.into()))?;
+        admin.serve(&runtime, &reloader);
+        Ok(Running { reloader, proxy, listener, engine, sums, admin, runtime, addresses })
     }
 
     /// Serves until it is told to end or has nothing more to do, then ends.
-    fn until_told(self, mut signals: Signals, log: Log) -> anyhow::Result<ExitCode> {
+    fn until_told(self, mut signals: Signals, mut hangups: Hangups, log: Log) -> anyhow::Result<ExitCode> {
         let mut log = Some(log);
         let line = StatusLine::new(self.sums.clone());
         self.runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => tracing::info!(signal = name, "draining"),
-                () = exit_after(&self.config) => tracing::info!("exit_after: draining"),
+                () = hung_up(&mut hangups, &self.reloader) => tracing::info!("the terminal is gone: draining"),
+                () = exit_after(self.reloader.config().exit_after) => tracing::info!("exit_after: draining"),
                 () = self.read_to_the_end() => tracing::info!("the saved captures are read: draining"),
                 () = line.show() => {}
             }
@@ -143,10 +159,10 @@ impl Running {
         line.clear();
         // From here on a second signal ends at once, wherever the drain is.
         let until = std::thread::Builder::new().name("mirror-drain".into());
-        let Running { config, proxy, listener, engine, sums, admin, runtime, .. } = self;
+        let Running { reloader, proxy, listener, engine, sums, admin, runtime, .. } = self;
         admin.draining();
         let cut = listener.as_ref().and_then(Listener::cut);
-        let draining = until.spawn(move || drain(&config, proxy, listener, engine, &sums))?;
+        let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, engine, &sums))?;
         runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => {
@@ -178,7 +194,7 @@ impl Running {
     /// Drains and gives the sums.
     pub(crate) fn end(self) -> status::Summary {
         self.admin.draining();
-        drain(&self.config, self.proxy, self.listener, self.engine, &self.sums)
+        drain(&self.reloader.config(), self.proxy, self.listener, self.engine, &self.sums)
     }
 }
 
@@ -209,10 +225,18 @@ async fn ended<T>(thread: &std::thread::JoinHandle<T>) {
     }
 }
 
-async fn exit_after(config: &Config) {
-    match &config.exit_after {
+async fn exit_after(period: Option<Period>) {
+    match period {
         Some(period) => tokio::time::sleep(period.0).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Reloads at each SIGHUP, save one that says that the terminal it was started at is gone: that ends it, as it ends what knows no SIGHUP.
+async fn hung_up(hangups: &mut Hangups, reloader: &Arc<Reloader>) {
+    while !hangups.next_is_the_end().await {
+        let reloader = reloader.clone();
+        reload::apart(move || drop(reloader.reload("SIGHUP"))).await;
     }
 }
 

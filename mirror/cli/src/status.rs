@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use mirror::budget::Budget;
+use mirror::control::Control;
 use mirror::engine::Engine;
 use mirror::outcome::{DropReason, FailReason, SkipReason};
-use mirror::sink::SinkSlot;
 use mirror::telemetry::{SinkMetrics, Telemetry};
 use terminal_size::{Width, terminal_size_of};
 
@@ -101,7 +101,7 @@ fn bytes(n: usize) -> String {
 /// Where the sums are read from; outlives the engine.
 #[derive(Clone)]
 pub(crate) struct Sums {
-    sinks: Arc<[SinkSlot]>,
+    control: Control,
     budget: Arc<Budget>,
     seen: Vec<mirror::telemetry::Counter>,
 }
@@ -131,7 +131,7 @@ impl Sums {
     /// What comes of these ways in.
     pub(crate) fn of(engine: &Engine, sources: &[&str], telemetry: &Telemetry) -> Sums {
         let seen = sources.iter().map(|source| telemetry.source(source).seen).collect();
-        Sums { sinks: engine.sinks(), budget: engine.budget(), seen }
+        Sums { control: engine.control(), budget: engine.budget(), seen }
     }
 
     fn seen(&self) -> u64 {
@@ -141,7 +141,7 @@ impl Sums {
     pub(crate) fn summary(&self) -> Summary {
         Summary {
             seen: self.seen(),
-            sinks: self.sinks.iter().map(|sink| SinkSummary::of(&sink.name, &sink.metrics)).collect(),
+            sinks: self.control.all_sinks().iter().map(|sink| SinkSummary::of(&sink.name, &sink.metrics)).collect(),
             peak: self.budget.peak(),
             limit: self.budget.limit(),
         }

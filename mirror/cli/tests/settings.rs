@@ -61,7 +61,8 @@ fn every_flag_sets_what_its_key_sets() {
         "--keep=8MiB",
         "--memory=64MiB",
         "--engine-threads=2",
-        "--admin=off",
+        "--admin=:9901",
+        "--admin-control",
         "--drain-timeout=5s",
         "--exit-after=1m",
         "--log-format=json",
@@ -89,7 +90,7 @@ fn every_flag_sets_what_its_key_sets() {
         proxy: {forwarded: true, threads: 2}
         engine: {threads: 2}
         limits: {memory: 64MiB}
-        admin: off
+        admin: {address: ':9901', control: true}
         log: {format: json, level: 'warn,mirror=debug'}
         drain_timeout: 5s
         exit_after: 1m";

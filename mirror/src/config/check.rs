@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use super::{AdminConfig, ByteSize, Config, Fault, Period};
+use super::{AdminAddress, ByteSize, Config, Fault, Period};
+use crate::sink::RECORD;
 
 mod capture;
 mod filter;
+mod middleware;
 mod path;
 mod pipeline;
 
@@ -96,10 +98,14 @@ impl Config {
             }
         }
         // The default endpoint gives way by itself.
-        if let AdminConfig::Address(admin) = &self.admin
+        if let AdminAddress::Address(admin) = &self.admin.address
             && let Some(taken) = self.listen.iter().find(|listen| listen.overlaps(admin))
         {
-            findings.add("admin", admin, format!("an address that {taken}, which is listened on, does not take"));
+            let expected = format!("an address that {taken}, which is listened on, does not take");
+            findings.add("admin.address", admin, expected);
+        }
+        if self.admin.control && self.admin.address == AdminAddress::Off {
+            findings.add("admin.control", true, "an endpoint to control it by, and `admin.address` is off");
         }
     }
 
@@ -121,6 +127,9 @@ impl Config {
 
     fn check_shadows(&self, findings: &mut Findings<'_>) {
         let mut names = HashMap::new();
+        if self.record.is_some() {
+            names.insert(RECORD.to_owned(), "record".to_owned());
+        }
         for (i, shadow) in self.shadow.iter().enumerate() {
             let key = |name: &str| format!("shadow[{i}].{name}");
             if let Some(name) = &shadow.name
@@ -128,9 +137,9 @@ impl Config {
             {
                 findings.add(&key("name"), name, "a name that can be read");
             }
-            if let Some(other) = names.insert(shadow.label(), i) {
+            if let Some(other) = names.insert(shadow.label(), format!("shadow[{i}]")) {
                 let place = key(if shadow.name.is_some() { "name" } else { "target" });
-                let other = (findings.original)(&format!("shadow[{other}]"));
+                let other = (findings.original)(&other);
                 let expected =
                     format!("a name other than that of {other}; by default it is the address, `name` sets it");
                 findings.add(&place, shadow.label(), expected);
@@ -255,7 +264,8 @@ mod tests {
     #[test]
     fn addresses_that_meet() {
         assert_eq!(keys("{listen: [':80', '127.0.0.1:80', ':0', ':0'], upstream: ':8080'}"), ["listen[1]"]);
-        assert_eq!(keys("{listen: ':80', admin: '127.0.0.1:80', upstream: ':8080'}"), ["admin"]);
+        assert_eq!(keys("{listen: ':80', admin: '127.0.0.1:80', upstream: ':8080'}"), ["admin.address"]);
+        assert_eq!(keys("{listen: ':80', admin: {address: off, control: true}, upstream: ':8080'}"), ["admin.control"]);
         assert!(keys("{listen: ':9900', upstream: ':8080'}").is_empty(), "the default endpoint gives way");
         assert_eq!(keys("{listen: ':80', upstream: 'localhost:80'}"), ["upstream"]);
         assert_eq!(keys("{listen: ':80', upstream: ':81', shadow: [':82', 'http://[::1]/x']}"), ["shadow[1].target"]);
@@ -268,6 +278,10 @@ mod tests {
         assert!(two("':82'", "{target: ':82', name: b}").is_empty());
         assert_eq!(two("{target: ':82', name: a}", "{target: ':83', name: a}"), ["shadow[1].name"]);
         assert_eq!(two("{target: ':82', name: ''}", "':83'"), ["shadow[0].name"]);
+        assert_eq!(
+            keys("{listen: ':80', upstream: ':81', record: a.avro, shadow: {target: ':82', name: record}}"),
+            ["shadow[0].name"]
+        );
     }
 
     #[test]

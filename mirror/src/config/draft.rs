@@ -29,6 +29,11 @@ const LARGEST_FILE: ByteSize = ByteSize::mib(1);
 impl Draft {
     /// The settings in a YAML file.
     pub fn read(path: &Path) -> Result<Draft, Faults> {
+        Draft::parse(&Draft::text(path)?)
+    }
+
+    /// The text of a YAML file.
+    pub fn text(path: &Path) -> Result<String, Faults> {
         let fault = |expected: String| Faults::from(Fault::missing(path.display().to_string(), expected));
         let mut bytes = Vec::new();
         File::open(path)
@@ -37,10 +42,8 @@ impl Draft {
         if bytes.len() as u64 > LARGEST_FILE.bytes() {
             return Err(fault(format!("a file of at most {LARGEST_FILE}")));
         }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Draft::parse(text),
-            Err(error) => Err(fault(format!("UTF-8 text, which ends at byte {}", error.valid_up_to()))),
-        }
+        String::from_utf8(bytes)
+            .map_err(|error| fault(format!("UTF-8 text, which ends at byte {}", error.utf8_error().valid_up_to())))
     }
 
     /// The settings in a YAML text.

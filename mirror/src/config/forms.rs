@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::{CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ShadowConfig};
+use super::{
+    AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ShadowConfig,
+};
 
 /// One, or a list of them.
 pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -29,6 +31,15 @@ pub(super) fn shadow<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
 /// `record`: a path or a map.
 pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RecordConfig>, D::Error> {
     Ok(Option::<WordOrMap<RecordConfig>>::deserialize(deserializer)?.map(|WordOrMap(record)| record))
+}
+
+/// `admin`: an address or a map.
+pub(super) fn admin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AdminConfig, D::Error> {
+    WordOrMap::deserialize(deserializer).map(|WordOrMap(admin)| admin)
+}
+
+pub(super) fn admin_schema(generator: &mut SchemaGenerator) -> Schema {
+    word_or_map_schema::<AdminConfig>(generator)
 }
 
 /// `order`: a key or a map.
@@ -74,6 +85,27 @@ pub(super) trait FromWord: Sized {
     fn from_word(word: &str) -> Result<Self, Expected>;
 
     fn word_schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// Where `true` and `false` are words too.
+    fn from_bool(_: bool) -> Option<Self> {
+        None
+    }
+}
+
+impl FromWord for AdminConfig {
+    const FORMS: &'static str = "off, an address, as in 127.0.0.1:9900, or a map with `address` and `control`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        Ok(AdminConfig { address: word.parse()?, control: false })
+    }
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<AdminAddress>()
+    }
+
+    fn from_bool(on: bool) -> Option<Self> {
+        Some(if on { AdminConfig::default() } else { AdminConfig::off() })
+    }
 }
 
 impl FromWord for CaptureConfig {
@@ -167,6 +199,10 @@ impl<'de, T: FromWord + Deserialize<'de>> Deserialize<'de> for WordOrMap<T> {
 
             fn visit_str<E: Error>(self, v: &str) -> Result<T, E> {
                 T::from_word(v).map_err(E::custom)
+            }
+
+            fn visit_bool<E: Error>(self, v: bool) -> Result<T, E> {
+                T::from_bool(v).ok_or_else(|| E::invalid_type(Unexpected::Bool(v), &self))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {

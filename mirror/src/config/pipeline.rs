@@ -12,6 +12,7 @@ use super::forms::{WordOrMap, word_or_map_schema};
 
 mod filter;
 mod fraction;
+mod middleware;
 mod rate;
 mod redact;
 mod rewrite;
@@ -19,6 +20,7 @@ mod split;
 
 pub use filter::FilterConfig;
 pub use fraction::FractionConfig;
+pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
 pub use rate::RateConfig;
 pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
 pub use rewrite::{
@@ -67,6 +69,8 @@ stages! {
     "filter" Filter(FilterConfig),
     /// How many of the users go on, all exchanges of each.
     "fraction" Fraction(FractionConfig),
+    /// What a program of one's own makes of it.
+    "middleware" Middleware(Box<MiddlewareConfig>),
     /// How many go on in a second.
     "rate" Rate(RateConfig),
     /// What is hidden of it.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::{Answer, Response, Shared};
-use crate::budget::Share;
 use crate::outcome::{DropReason, FailReason, Outcome, SkipReason};
-use crate::sink::SinkSlot;
+use crate::sink::{KeptAnswers, SinkSlot};
 
 /// One sink's account of one exchange: settled exactly once, at the latest when it is dropped. This is what makes
 /// offered = delivered + dropped + failed hold whatever happens to a task.
@@ -32,9 +31,9 @@ impl Account {
         self.sink
     }
 
-    /// What is kept of the target's answer counts to this; none where nobody reads it.
-    pub(crate) fn answer_share(&self) -> Option<&Arc<Share>> {
-        self.shared.sinks[self.sink].answer_share.as_ref()
+    /// What is kept of the target's answer; none where nobody reads it.
+    pub(crate) fn kept_answers(&self) -> Option<&KeptAnswers> {
+        self.shared.sinks[self.sink].kept_answers.as_ref()
     }
 
     /// The sink was meant to have it.

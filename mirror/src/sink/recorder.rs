@@ -137,7 +137,7 @@ impl Sink for Recorder {
                 let Some(Offer { exchange, account }) = offer.take() else { break };
                 // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
                 // listener offers.
-                let is_over = exchange.is_over();
+                let is_over = exchange.is_over() && exchange.own_changes().is_empty();
                 let mut begun = Collecting::new(exchange);
                 match if is_over { begun.take(recorder.max_body) } else { Ok(false) } {
                     Ok(true) => recorder.push(begun, account).await,

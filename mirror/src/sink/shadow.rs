@@ -1,10 +1,12 @@
 //! Shadows requests to a target: sends each as it flows, reads the answer to its end, and throws it away or keeps it for the
 //! recorder. A copy starts when its head is known and ends when the target has answered it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::body::BodyReader;
 use crate::budget::Budget;
@@ -48,6 +50,8 @@ pub struct Shadow {
     budget: Arc<Budget>,
     durations: Durations,
     retried: prometheus::IntCounter,
+    /// Copies that are answered, and whose answers stages take their time to look at.
+    unseen: Mutex<JoinSet<()>>,
 }
 
 impl Shadow {
@@ -74,6 +78,7 @@ impl Shadow {
             durations: telemetry.client_durations(&name),
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),
+            unseen: Mutex::default(),
             name,
         }
     }
@@ -125,7 +130,7 @@ impl Shadow {
         let mut retries = self.retries;
         loop {
             match self.send(&request, &mut body, keep.as_ref(), session).await {
-                Ok(response) => return self.answered(&exchange, account, response).await,
+                Ok(response) => return self.answered(exchange, account, response),
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
                     return account.dropped(reason);
@@ -156,19 +161,32 @@ impl Shadow {
 
     /// How the answer is kept, where anybody reads answers.
     fn keep(&self, account: &Account) -> Option<Keep> {
-        let share = account.answer_share()?.clone();
-        Some(Keep { most: self.answer_body, budget: self.budget.clone(), share })
+        let kept = account.kept_answers()?;
+        Some(Keep { most: self.answer_body.max(kept.seen), budget: self.budget.clone(), share: kept.share.clone() })
     }
 
-    /// Settles the account of a copy that was answered, once the stages have seen the answer.
-    async fn answered(&self, exchange: &Exchange, account: Account, mut response: Option<Response>) {
+    /// Settles the account of a copy that was answered, once the stages have seen the answer. The target is done with it: the next copy does not wait
+    /// for them.
+    fn answered(&self, exchange: Exchange, account: Account, response: Option<Response>) {
         self.backoff.succeeded();
-        if let Some(response) = &mut response {
+        let left = self.answer_body.max(account.kept_answers().map_or(0, |kept| kept.left));
+        let mut response = match response {
+            Some(response) if !exchange.changes().is_empty() => response,
+            response => return account.delivered(response),
+        };
+        let mut seeing = Box::pin(async move {
             for change in exchange.changes() {
-                change.answer(exchange, response).await;
+                change.answer(&exchange, &mut response).await;
             }
+            answer::trim(&mut response, left);
+            account.delivered(Some(response));
+        });
+        // Most stages need no time for it, and no task.
+        if seeing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+            while unseen.try_join_next().is_some() {}
+            unseen.spawn(seeing);
         }
-        account.delivered(response);
     }
 
     async fn send(
@@ -217,6 +235,8 @@ impl Sink for Shadow {
                 });
             }
             let _ = slots.acquire_many(all).await;
+            let mut unseen = std::mem::take(&mut *shadow.unseen.lock().unwrap_or_else(PoisonError::into_inner));
+            while unseen.join_next().await.is_some() {}
         };
         tokio::select! {
             () = serve => {}

@@ -141,7 +141,7 @@ impl Stage for Redact {
 
     fn needs_bodies(&self) -> Bodies {
         let bound = self.0.looks_into_bodies().then_some(self.0.max_body);
-        Bodies { request: bound, response: bound, answers: false }
+        Bodies { request: bound, response: bound, unread: false }
     }
 
     fn redact_path(&self, path: &mut String) {

@@ -120,7 +120,7 @@ impl Stage for Rewrite {
 
     fn needs_bodies(&self) -> Bodies {
         let bound = |edits: &Option<Box<BodyEdits>>| edits.as_ref().map(|edits| edits.max_body.0.bytes());
-        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), answers: false }
+        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), unread: false }
     }
 }
 

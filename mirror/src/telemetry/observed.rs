@@ -43,14 +43,20 @@ impl Family {
 
     pub(super) fn add(&mut self, value: &str, reading: Reading) -> Observed {
         let kept = Arc::new(());
+        // Here too, as it may be that nobody ever looks.
+        self.forget_gone();
         self.readings.push((value.to_owned(), Arc::downgrade(&kept), reading));
         Observed(vec![kept])
+    }
+
+    fn forget_gone(&mut self) {
+        self.readings.retain(|(_, kept, _)| kept.strong_count() > 0);
     }
 
     /// Looks at all that are there, and forgets those that are not.
     pub(super) fn look(&mut self) {
         self.gauge.reset();
-        self.readings.retain(|(_, kept, _)| kept.strong_count() > 0);
+        self.forget_gone();
         let mut told: BTreeMap<&str, u64> = BTreeMap::new();
         for (value, _, reading) in &self.readings {
             let (sum, now) = (told.entry(value).or_default(), reading());

@@ -3,17 +3,21 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mirror::config::{ByteSize, Config, RecordConfig, ShadowConfig};
+use mirror::config::{ByteSize, Config, Fraction, RecordConfig, ShadowConfig};
 use mirror::engine::Engine;
 use mirror::exchange::Origin;
 use mirror::outcome::Abort;
 use mirror::recording::avro::Reader;
 use mirror::source::ExchangeWriter;
 use mirror::telemetry::Telemetry;
+
+/// What the target is called.
+const TARGET: &str = "target";
 
 /// What a target does with its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub(crate) enum Op {
     Abort { i: u8 },
     /// Exchange `i` is forgotten.
     Forget { i: u8 },
+    /// Other settings are taken: the target anew or not, another target beside it or not, the recording in another file or nowhere.
+    Reload { anew: bool, beside: bool, record: Option<bool> },
+    /// The target is paused or resumed.
+    Pause { on: bool },
+    /// The target gets this part of 255.
+    Fraction { part: u8 },
 }
 
 /// Stages for all, for the target, and for the recorder: each bit of `choice` is one of them.
@@ -80,11 +90,12 @@ fn pipelines(config: &mut Config, choice: u8) {
 /// When it does not.
 pub(crate) fn run(manner: Manner, memory: usize, stages: u8, ops: &[Op]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ops.avro");
+    let paths = ["ops.avro", "other.avro"].map(|name| folder.path().join(name));
     let mut shadow = ShadowConfig::new(target(manner).to_string().parse().expect("an address"));
+    shadow.name = Some(TARGET.into());
     shadow.lag = ByteSize::kib(64);
     shadow.timeout = mirror::config::Period(Duration::from_millis(200));
-    let mut record = RecordConfig::new(&path);
+    let mut record = RecordConfig::new(&paths[0]);
     record.max_body = ByteSize::kib(32);
     record.answer_wait = mirror::config::Period(Duration::from_millis(300));
     let mut config = Config { shadow: vec![shadow], record: Some(record), ..Config::default() };
@@ -93,7 +104,7 @@ pub(crate) fn run(manner: Manner, memory: usize, stages: u8, ops: &[Op]) {
 
     let telemetry = Telemetry::new();
     let engine = Engine::start(&config, "test", &telemetry).expect("an engine");
-    let tap = engine.tap();
+    let (tap, control) = (engine.tap(), engine.control());
     let mut open: Vec<ExchangeWriter> = Vec::new();
     let mut begun = 0u64;
     for op in ops {
@@ -150,31 +161,74 @@ pub(crate) fn run(manner: Manner, memory: usize, stages: u8, ops: &[Op]) {
                     drop(open.swap_remove(i));
                 }
             }
+            Op::Reload { anew, beside, record } => {
+                let next = reloaded(&config, *anew, *beside, record.map(|other| &*paths[usize::from(other)]));
+                // The file before may be written still, and then nothing changes.
+                match control.reload(&next) {
+                    Ok(_) => config = next,
+                    Err(error) => assert!(error.to_string().contains("being recorded to"), "{error}"),
+                }
+            }
+            Op::Pause { on: true } => control.pause(TARGET).expect("a target"),
+            Op::Pause { on: false } => control.resume(TARGET).expect("a target"),
+            Op::Fraction { part } => {
+                let fraction = Fraction::new((*part).into(), 255).expect("a part");
+                control.set_fraction(TARGET, fraction).expect("a target");
+            }
         }
         let budget = engine.budget();
         assert!(budget.used() <= budget.limit(), "{} of {}", budget.used(), budget.limit());
     }
     drop((open, tap));
-    check(engine, begun, &path);
+    let kept = ops.iter().all(|op| !matches!(op, Op::Reload { .. } | Op::Fraction { .. }));
+    check(engine, begun, kept, &paths);
 }
 
-fn check(engine: Engine, begun: u64, path: &std::path::Path) {
-    let (sinks, budget, seen) = (engine.sinks(), engine.budget(), engine.seen());
+/// The target may have other settings, or another beside it; the recording may be another.
+fn reloaded(config: &Config, anew: bool, beside: bool, record: Option<&Path>) -> Config {
+    let mut next = config.clone();
+    next.shadow.truncate(1);
+    if anew {
+        next.shadow[0].answer_body = ByteSize::new(next.shadow[0].answer_body.bytes() ^ 1);
+    }
+    if beside {
+        let mut other = next.shadow[0].clone();
+        other.name = Some("beside".into());
+        other.fraction = Fraction::new(1, 2);
+        next.shadow.push(other);
+    }
+    next.record = record.map(|path| {
+        let mut record = RecordConfig::new(path);
+        record.max_body = ByteSize::kib(32);
+        record.answer_wait = mirror::config::Period(Duration::from_millis(300));
+        record
+    });
+    next
+}
+
+fn check(engine: Engine, begun: u64, kept: bool, paths: &[PathBuf]) {
+    let (control, budget, seen) = (engine.control(), engine.budget(), engine.seen());
     assert!(engine.drain(Duration::from_secs(30)), "all ends by itself");
     assert_eq!(seen.get(), begun);
-    for sink in sinks.iter() {
+    let sinks = control.all_sinks();
+    for sink in &sinks {
         let metrics = &sink.metrics;
         let settled = metrics.delivered.get() + metrics.dropped.total() + metrics.failed.total();
         assert_eq!(metrics.offered.get(), settled, "the account of {}", sink.name);
-        assert_eq!(
-            metrics.offered.get() + metrics.skipped.total(),
-            begun,
-            "every exchange is accounted for at {}",
-            sink.name
-        );
+        let all = metrics.offered.get() + metrics.skipped.total();
+        assert!(all <= begun, "no exchange comes twice to {}", sink.name);
+        // Others were not always there, or had a fraction: what is outside of that is not counted.
+        assert!(all == begun || !kept, "every exchange is accounted for at {}", sink.name);
         assert_eq!(sink.share.held(), 0, "what {} holds", sink.name);
     }
     assert_eq!(budget.used(), 0, "what is held in the end");
+    let records: u64 = paths.iter().filter(|path| path.exists()).map(|path| read(path)).sum();
+    let recorder = sinks.iter().find(|sink| sink.name == "record");
+    assert_eq!(records, recorder.map_or(0, |recorder| recorder.metrics.delivered.get()));
+}
+
+/// How many records there are, each of which is as it should be.
+fn read(path: &Path) -> u64 {
     let mut reader = Reader::new(std::fs::File::open(path).expect("the recording")).expect("a recording");
     let mut records = 0;
     while let Some(record) = reader.read().expect("a record") {
@@ -183,7 +237,7 @@ fn check(engine: Engine, begun: u64, path: &std::path::Path) {
         assert!(body <= 32 * 1024 && body as u64 <= record.request.message.body_length);
         assert!(record.request.message.truncated.is_some() || body as u64 == record.request.message.body_length);
     }
-    assert_eq!(records, sinks.last().expect("the recorder").metrics.delivered.get());
+    records
 }
 
 /// A target on a port of its own; its threads end with their connections.

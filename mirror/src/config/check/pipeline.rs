@@ -1,6 +1,6 @@
 //! Whether stages make sense.
 
-use super::Findings;
+use super::{Findings, middleware};
 use crate::config::{
     BodyEdits, Config, Edits, Encoding, HashConfig, JsonEdits, PathEdit, RedactConfig, Replacement, RewriteConfig,
     ShadowConfig, SplitConfig, StageConfig,
@@ -34,6 +34,7 @@ impl Config {
                             "no split here: it shares out over targets, in the `pipeline` of all",
                         );
                     }
+                    StageConfig::Middleware(config) => middleware::check(&at("middleware"), config, findings),
                     StageConfig::Redact(redact) => check_redact(&at("redact"), redact, findings),
                     StageConfig::Rewrite(rewrite) => check_rewrite(&at("rewrite"), rewrite, findings),
                     StageConfig::Split(split) => self.check_split(&at("split.targets"), split, findings),

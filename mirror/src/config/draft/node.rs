@@ -232,6 +232,8 @@ impl Node {
             "capture" => &["interface", "file", "vxlan", "ports"],
             "shadow" => &["target"],
             "record" => &["path"],
+            "admin" => &["address"],
+            _ if self.key.ends_with(".middleware") => &["command"],
             _ => &[],
         }
     }

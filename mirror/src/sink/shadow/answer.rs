@@ -18,6 +18,9 @@ const MAX_HEAD: usize = 256 * 1024;
 /// How much is read at once: a usual answer whole. A connection keeps a buffer of about this size.
 const READ: usize = 32 * 1024;
 
+/// Why a body is not whole that is longer than what is kept: the setting.
+const CUT: &str = "answer_body";
+
 /// How much of an answer is kept.
 #[derive(Clone)]
 pub(super) struct Keep {
@@ -140,6 +143,19 @@ fn head_cost(wire: &[u8]) -> usize {
     wire.len() + wire.iter().filter(|byte| **byte == b'\n').count() * size_of::<Header>()
 }
 
+/// Cuts a body off at so many bytes.
+pub(super) fn trim(response: &mut Response, most: u64) {
+    let mut room = usize::try_from(most).unwrap_or(usize::MAX);
+    for piece in &mut response.body {
+        if piece.len() > room {
+            piece.truncate(room);
+            response.truncated = response.truncated.or(Some(CUT));
+        }
+        room -= piece.len();
+    }
+    response.body.retain(|piece| !piece.is_empty());
+}
+
 struct Kept<'a> {
     keep: Option<&'a Keep>,
     body: Vec<Bytes>,
@@ -158,7 +174,7 @@ impl Kept<'_> {
         }
         let room = usize::try_from(keep.most.saturating_sub(before)).unwrap_or(usize::MAX).min(bytes.len());
         if room < bytes.len() {
-            self.truncated = Some("answer_body");
+            self.truncated = Some(CUT);
         }
         if room == 0 {
             return;

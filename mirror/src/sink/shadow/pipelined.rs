@@ -235,7 +235,7 @@ impl<'a> Pipeline<'a> {
             self.over.notify_one();
             let whole = flight.progress == Progress::Sent;
             self.shadow.durations.observe(answered.status, flight.started.elapsed());
-            self.shadow.answered(&flight.exchange, flight.account, answered.response).await;
+            self.shadow.answered(flight.exchange, flight.account, answered.response);
             // What is left of a request that was answered early would be read as the next one's.
             if !answered.reusable || !whole {
                 return End::Closed;
