@@ -44,7 +44,8 @@ fn through(bencher: Bencher<'_, '_>, stages: &[&str]) {
     let yaml = if stages.is_empty() { "{listen: ':0', upstream: ':8080'}".to_owned() } else { yaml };
     let (telemetry, stages) = (Telemetry::new(), Config::from_yaml(&yaml).expect("stages").pipeline);
     let programs = Programs::new(&telemetry);
-    let pipeline = Pipeline::of_sink(&stages, "all", "pipeline", &programs.select(), &telemetry).expect("stages");
+    let pipeline =
+        Pipeline::of_sink(&stages, "next", "shadow[0].pipeline", &programs.select(), &telemetry).expect("stages");
     let client = "192.0.2.7:40123".parse().ok();
     bencher.bench_local(|| {
         let mut exchange = Exchange::of_head(HEAD, client);

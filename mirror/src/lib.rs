@@ -25,7 +25,7 @@
 //! ([`sink`]) work while the exchange is still under way: a shadow sends its copy as the body flows.
 //!
 //! A stage ([`stage`]) that needs more than the head says so, and the exchange is held back for the sinks behind it until that is there: the
-//! request's body as a whole ([`collected`]), more of the response, or work of the stage's own. How responses are to be changed is put on the
+//! request's body as a whole ([`collected`]), more of the response, or work of the stage's own, as where a program of the user's looks at it ([`middleware`]). How responses are to be changed is put on the
 //! exchange; they go through a relay when they come, and nothing waits for them.
 //!
 //! All of this can change while it runs ([`control`]): an exchange meets the stages and sinks of the generation that it began in, to its end, and a

@@ -72,6 +72,11 @@ impl Middleware {
         async move { reply.await.unwrap_or(Reply::Failed) }
     }
 
+    /// How full the fullest worker's queue is where so many more come: 0 is empty, 1 is where messages fail.
+    pub fn level(&self, arriving: usize) -> f32 {
+        self.workers.iter().map(|worker| worker.level(arriving)).fold(0.0, f32::max)
+    }
+
     /// Counts what became of a message that was not sent, or that was changed.
     pub fn count(&self, outcome: Screening) {
         self.metrics.messages.inc(outcome as usize);

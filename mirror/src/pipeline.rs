@@ -81,6 +81,11 @@ impl Pipeline {
         self.needs_bodies
     }
 
+    /// How full the fullest of the stages is where `arriving` exchanges more come: 0 is empty, 1 is where exchanges are given up.
+    pub(crate) fn level(&self, arriving: usize) -> f32 {
+        self.stages.iter().map(|stage| stage.level(arriving)).fold(0.0, f32::max)
+    }
+
     /// Hides what a stage keeps secret of a path that is to be logged.
     pub(crate) fn redact_path(&self, path: &mut String) {
         self.stages.iter().for_each(|stage| stage.redact_path(path));

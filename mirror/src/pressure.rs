@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
-use crate::queue::Queue;
-use crate::sink::SinkSlot;
+use crate::generation::Generation;
 
 /// How full the fullest of the bounds are: 0 is empty, 1 is where things are dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pressure {
-    /// Copies and blocks that wait for a sink. It falls by itself: each sink ends with what it has within its own times.
+    /// Copies and blocks that wait for a sink, and messages that wait for a stage's program. It falls by itself: each of these ends with what it has
+    /// within its own times.
     pub waiting: f32,
     /// Bytes that are held, in all or by one sink. Among them are exchanges that are under way, which end only when their source goes on.
     pub held: f32,
@@ -23,15 +23,15 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    pub(crate) fn of(budget: &Budget, sinks: &[SinkSlot], queues: &[Queue], arriving: usize) -> Pressure {
+    pub(crate) fn of(budget: &Budget, of: &Generation, arriving: usize) -> Pressure {
         let part = |n: usize, most: usize| n as f32 / most.max(1) as f32;
         let bytes = budget.used();
-        let mut pressure = Pressure { waiting: 0.0, held: part(bytes, budget.limit()), bytes };
-        for (sink, queue) in sinks.iter().zip(queues) {
+        let mut pressure = Pressure { waiting: of.pipeline.level(arriving), held: part(bytes, budget.limit()), bytes };
+        for (sink, queue) in of.sinks.iter().zip(&of.queues) {
             // What has arrived may all be for the one.
             let queue = part(queue.waiting() + arriving, sink.queue);
             let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most.min(sink.share.limit()));
-            pressure.waiting = pressure.waiting.max(queue).max(backlog);
+            pressure.waiting = pressure.waiting.max(queue).max(backlog).max(sink.pipeline.level(arriving));
             pressure.held = pressure.held.max(part(sink.share.held(), sink.share.limit()));
         }
         pressure

@@ -123,7 +123,7 @@ impl Tap {
     pub fn pressure(&self) -> Pressure {
         let tap = &*self.inner;
         let generation = tap.generation.load();
-        Pressure::of(&tap.budget, &generation.sinks, &generation.queues, tap.arriving.count())
+        Pressure::of(&tap.budget, &generation, tap.arriving.count())
     }
 
     /// A request's path as it may be logged: without what a stage, be it of one sink, keeps secret.

@@ -80,6 +80,11 @@ pub trait Stage: Send + Sync + 'static {
         Bodies::default()
     }
 
+    /// How full what exchanges wait in is, where `arriving` more come: 0 is empty, 1 is where exchanges are given up. For sources that can wait.
+    fn level(&self, _arriving: usize) -> f32 {
+        0.0
+    }
+
     /// Hides what is secret of a path that is to be logged.
     fn redact_path(&self, _path: &mut String) {}
 }

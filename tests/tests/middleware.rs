@@ -1,5 +1,7 @@
 //! Middlewares that do as they please: what goes on, what is lost, and what is told of it.
 
+use mirror_tests::capture::{Pcap, Talk, read, records};
+use mirror_tests::listener::Listener;
 use mirror_tests::middleware::{Programs, members, wait_gone};
 use mirror_tests::recording::Fastavro;
 use mirror_tests::{Config, Message, Mirror, Server, Summary, Value, WITHIN, json, refusal};
@@ -330,9 +332,34 @@ fn a_long_answer_is_seen_whole_and_kept_as_far_as_others() {
     assert_eq!(answer["body"], "b".repeat(1024));
 }
 
+/// Thousands of exchanges that are there at once, for a program that gets sixteen at a time.
+#[test]
+fn a_saved_capture_waits_for_it() {
+    let programs = Programs::new();
+    let Some(fastavro) = Fastavro::find() else { return };
+    let mut pcap = Pcap::default();
+    for port in 40_000..40_040 {
+        let mut talk = Talk::open(&mut pcap, port);
+        for i in 0..50 {
+            talk.client(&mut pcap, format!("GET /{port}/{i} HTTP/1.1\r\nHost: app\r\n\r\n"));
+            talk.server(&mut pcap, OK);
+        }
+        talk.close(&mut pcap);
+    }
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    pcap.write(&folder.path().join("trace.pcap"));
+    let each = "out(message.replace(b' /', b' /seen/').replace(b'ok', b'OK'))";
+    let stage = json!([{ "middleware": { "command": programs.python(each), "queue": 256, "in_flight": 16, "timeout": "20s" } }]);
+    let (code, summary, said) = read(folder.path(), "trace.pcap:80", &[&format!("--set=pipeline={stage}")]);
+    assert_eq!((code, summary.seen, summary.sink("record").delivered), (Some(0), 2000, 2000), "{said}");
+    for record in records(&fastavro, folder.path()) {
+        assert!(record["request"]["target"].as_str().expect("a target").starts_with("/seen/"), "{record:#}");
+        assert_eq!(record["response"]["body"], "OK");
+    }
+}
+
 #[test]
 fn it_has_no_privileges_that_a_listener_has_given_up() {
-    use mirror_tests::listener::Listener;
     let programs = Programs::new();
     let server = Server::answering(|_| OK);
     let command = programs.shell("grep CapEff /proc/self/status > caps.new; mv caps.new caps; exec cat");
@@ -348,4 +375,45 @@ fn it_has_no_privileges_that_a_listener_has_given_up() {
     assert_eq!(theirs & !ours, 0, "{theirs:x} is more than {ours:x}");
     assert_eq!(theirs & (1 << 21), 0, "CAP_SYS_ADMIN");
     drop(listener);
+}
+
+#[test]
+fn a_reload_keeps_the_program_that_did_not_change_and_finishes_with_the_one_that_did() {
+    let programs = Programs::new();
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let plain = Config::upstream(upstream.address()).shadow("target", target.address());
+    let stages = |mark: &str, more: Value| {
+        // It tells its number, and marks what it has seen.
+        let line = format!("echo $$ >> pids-{mark}; exec cat");
+        let first = json!({ "middleware": { "command": programs.shell(&line), "responses": false, "timeout": "20s" } });
+        plain
+            .clone()
+            .set("pipeline", Value::from_iter([first].into_iter().chain(more.as_array().cloned().unwrap_or_default())))
+    };
+    let mirror = Mirror::start(stages("a", json!([])));
+    let mut client = mirror.connect();
+    let mut send = |path: &str| client.exchange(&format!("GET {path} HTTP/1.1\r\nHost: app\r\n\r\n")).status();
+    assert_eq!(send("/1"), 200);
+    mirror.wait_delivered("target", 1);
+    // Something else changes, and a second program comes.
+    let second = json!({ "middleware": { "command": programs.python("out(message.replace(b' /', b' /b/'))"), "timeout": "20s" } });
+    mirror.reload(&stages("a", json!([{ "rewrite": { "header": { "set": { "X-New": "1" } } } }, second])));
+    assert_eq!(send("/2"), 200);
+    mirror.wait_delivered("target", 2);
+    assert_eq!(target.requests()[1].start_line(), "GET /b/2 HTTP/1.1");
+    let first = programs.left("pids-a");
+    assert_eq!(first.lines().count(), 1, "{first}");
+    // One that cannot be had changes nothing.
+    let none = json!([{ "middleware": "mirror-no-such-program" }]);
+    let said = mirror.refuse(&plain.clone().set("pipeline", none));
+    assert!(said.contains("mirror-no-such-program"), "{said}");
+    mirror.reload(&stages("b", json!([])));
+    assert_eq!(send("/3"), 200);
+    mirror.wait_delivered("target", 3);
+    assert_eq!(target.requests()[2].start_line(), "GET /3 HTTP/1.1");
+    wait_gone(&first);
+    mirror.wait_for(WITHIN, |metrics| metrics.sum("mirror_middleware_running", &[]) == 1.0);
+    let second = programs.left("pids-b");
+    mirror.terminate().assert_exact();
+    wait_gone(&second);
 }

@@ -33,6 +33,31 @@ fn run(example: &str, more: &[&str], requests: &[String]) -> [Vec<Message>; 2] {
     targets.map(|target| target.requests())
 }
 
+#[test]
+fn redact_what_is_recorded_and_copied() {
+    let body = r#"{"password":"hunter2","note":"4111111111111111 of ann@example.com"}"#;
+    let post = |length: usize| {
+        format!(
+            "POST /a?token=t0ken&b=1 HTTP/1.1\r\nHost: app\r\nAuthorization: Bearer t0ken\r\nCookie: session=s1\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let record = format!("--set=record.path={}", folder.path().join("redacted.avro").display());
+    let [copies, _] = run("redact", &[&record], &[post(body.len()), post(body.len())]);
+    assert_eq!(copies.len(), 2);
+    for copy in &copies {
+        let all = format!("{}{}", copy.head, copy.text());
+        assert!(all.contains("note") && all.contains("b=1"), "{all}");
+        for secret in ["hunter2", "4111", "ann@", "t0ken", "s1"] {
+            assert!(!all.contains(secret), "{secret}: {all}");
+        }
+    }
+    assert_eq!(copies[0].text(), copies[1].text(), "the same secrets look the same");
+    let token = copies[0].header("authorization").expect("a hash");
+    assert!(token.starts_with("REDACTED-") && copies[0].start_line().contains(token), "{:?}", copies[0].head);
+}
+
 fn get(path: &str, session: usize) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: app\r\nAuthorization: x\r\nCookie: session={session}; remember_me=1\r\n\r\n")
 }
@@ -86,7 +111,7 @@ fn a_program_that_masks() {
         "--set=pipeline.0.middleware.timeout=3s",
     ]);
     let mut client = mirror.connect();
-    let pay = "POST /pay HTTP/1.1\r\nHost: app\r\nCookie: s=1\r\nContent-Length: 21\r\n\r\ncard=5500005555555559\n";
+    let pay = "POST /pay HTTP/1.1\r\nHost: app\r\nCookie: s=1\r\nContent-Length: 22\r\n\r\ncard=5500005555555559\n";
     assert_eq!(client.exchange(pay).header("set-cookie"), Some("s=1"), "the client sees nothing of this");
     client.exchange("GET /private HTTP/1.1\r\nHost: app\r\n\r\n");
     let copy = target.wait_request();

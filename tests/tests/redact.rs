@@ -362,3 +362,35 @@ fn nothing_secret_that_is_captured_is_told_to_anybody() {
         std::fs::remove_file(folder.path().join("out.avro")).unwrap();
     }
 }
+
+#[test]
+fn a_hash_is_the_same_in_every_run_with_the_same_key_and_for_one_sink_alone() {
+    let Some(fastavro) = Fastavro::find() else { return };
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let mut seen = Vec::new();
+    for with in [json!({ "hash": { "key_file": key } }), json!({ "hash": { "key_file": key } }), json!("hash")] {
+        let path = folder.path().join(format!("{}.avro", seen.len()));
+        let stages = json!([{ "redact": { "preset": "credentials", "json": "token", "with": with } }]);
+        let config = Config::upstream(upstream.address())
+            .shadow("target", target.address())
+            .set("record", json!({ "path": path, "pipeline": stages }));
+        let mirror = Mirror::start(config);
+        let body = br#"{"token":"t0ken"}"#;
+        let head = "POST / HTTP/1.1\r\nHost: app\r\nAuthorization: Bearer t0ken\r\nContent-Length: 17\r\n\r\n";
+        mirror.connect().exchange(&format!("{head}{}", String::from_utf8_lossy(body)));
+        let with_random_key = with == "hash";
+        assert_eq!(mirror.stderr().contains("there is no `key_file`"), with_random_key, "{}", mirror.stderr());
+        mirror.terminate();
+        assert_eq!(target.wait_requests(seen.len() + 1)[seen.len()].body, body, "the target has it as it was");
+        let request = &fastavro.read(&path)[0]["request"];
+        let headers = request["headers"].to_string();
+        let hash =
+            request["body"].as_str().and_then(|body| body.strip_prefix("{\"token\":\"")?.strip_suffix("\"}")).unwrap();
+        assert!(hash.starts_with("REDACTED-") && headers.contains(hash), "{request}");
+        seen.push(hash.to_owned());
+    }
+    assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");
+}

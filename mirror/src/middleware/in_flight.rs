@@ -1,10 +1,11 @@
 //! The messages that are with one program: matched with what it prints, and given up in time. Sans-io: lines and times in, answers out.
 //!
-//! That something will not be printed cannot be known. A message that is not printed within the timeout counts as filtered where the program has
-//! read it and shows signs of life: it prints, or reads on, or has read all there is. Otherwise the program has stalled over it. A program that
-//! hangs with all of it read, and gets nothing more, cannot be told from one that filters.
+//! A message waits, is given to the program, is read by it, and is printed. That it will not be printed cannot be known. One that was read and is not
+//! printed within the timeout counts as filtered if the program shows signs of life: it prints, or reads on, or has read all there is. If there are none for as
+//! long, the program has stalled over all that it has, and over what waits. A program that hangs with all of it read, and gets nothing more, cannot
+//! be told from one that filters. One that is slow but gets on is waited for, within the bounds.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,11 +31,13 @@ pub enum Reply {
 /// What one worker may have at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Messages.
-    pub(super) messages: usize,
-    /// Bytes of those that wait to be read.
-    pub(super) bytes: usize,
-    /// How long each may take.
+    /// Messages that wait,
+    pub(super) queue: usize,
+    /// and bytes of them.
+    pub(super) queue_bytes: usize,
+    /// Messages that the program was given and has not printed.
+    pub(super) in_flight: usize,
+    /// How long what the program has read may take, and how long it may show no sign of life.
     pub(super) timeout: Duration,
 }
 
@@ -46,8 +49,10 @@ pub(super) struct InFlight {
     pending: BTreeMap<u64, Pending>,
     /// The numbers of those with the same kind and id: of answers there may be one a target.
     numbers: HashMap<(Kind, MessageId), Vec<u64>>,
-    /// The numbers of those that no program was given; some may be settled by now.
-    waiting: VecDeque<u64>,
+    /// The number of the first that waits: all after it do, and all before it were given to the program,
+    waiting: u64,
+    /// and of the first that it has not read.
+    unread: u64,
     waiting_bytes: usize,
     next: u64,
     /// While there is no program: until when.
@@ -65,6 +70,7 @@ pub(super) struct InFlight {
 struct Pending {
     message: Message,
     reply: oneshot::Sender<Reply>,
+    /// When it came, and once it was read, when that was.
     since: Instant,
     /// Where its line ends in what the program was given; none while it waits.
     end: Option<u64>,
@@ -77,7 +83,8 @@ impl InFlight {
             metrics,
             pending: BTreeMap::new(),
             numbers: HashMap::new(),
-            waiting: VecDeque::new(),
+            waiting: 0,
+            unread: 0,
             waiting_bytes: 0,
             next: 0,
             down_until: None,
@@ -95,7 +102,8 @@ impl InFlight {
         let is_down = self.down_until.is_some_and(|until| until > now + self.bounds.timeout);
         let refused = if is_down || self.closed {
             Some(Screening::Down)
-        } else if self.waiting_bytes + message.length() > self.bounds.bytes || !self.has_room() {
+        } else if self.waiting() >= self.bounds.queue || self.waiting_bytes + message.length() > self.bounds.queue_bytes
+        {
             Some(Screening::Full)
         } else {
             None
@@ -112,7 +120,6 @@ impl InFlight {
             message.meta.at += 1;
         }
         alike.push(self.next);
-        self.waiting.push_back(self.next);
         self.waiting_bytes += message.length();
         self.metrics.waiting_bytes.add(message.length() as i64);
         self.metrics.in_flight.inc();
@@ -121,33 +128,32 @@ impl InFlight {
         receiver
     }
 
-    /// Whether one more may come. Where there are too many, the oldest makes room if a later one was printed already: a program that filters most of
-    /// what it gets has as many of these as come within the timeout.
-    fn has_room(&mut self) -> bool {
-        if self.pending.len() < self.bounds.messages {
-            return true;
-        }
-        match self.pending.first_key_value() {
-            Some((&oldest, pending)) if pending.end.is_some() && oldest < self.printed => {
-                self.settle(oldest, Some(Screening::Filtered), Reply::Filtered);
-                true
-            }
-            _ => false,
-        }
+    /// How many wait. All that were settled before they were given came first.
+    fn waiting(&self) -> usize {
+        usize::try_from(self.next - self.waiting).unwrap_or(usize::MAX)
     }
 
-    /// The next line that the program is to be given.
+    /// How full it is with what waits and so many more: 0 is empty, 1 is where messages fail.
+    pub(super) fn level(&self, arriving: usize) -> f32 {
+        let part = |n: usize, most: usize| n as f32 / most.max(1) as f32;
+        part(self.waiting() + arriving, self.bounds.queue).max(part(self.waiting_bytes, self.bounds.queue_bytes))
+    }
+
+    /// The next line that the program is to be given, where it may have one more. If it has too many, the oldest makes room where a later one was printed
+    /// already: a program that filters most of what it gets has as many of these as come within the timeout.
     pub(super) fn next_line(&mut self) -> Option<Line> {
-        while let Some(number) = self.waiting.pop_front() {
-            let Some(pending) = self.pending.get_mut(&number) else { continue };
-            let line = Line::of(pending.message.clone());
-            self.given += line.length();
-            pending.end = Some(self.given);
-            let length = pending.message.length();
-            self.no_longer_waits(length);
-            return Some(line);
+        if self.pending.len() - self.waiting() >= self.bounds.in_flight {
+            let (&oldest, _) = self.pending.first_key_value().filter(|(oldest, _)| **oldest < self.printed)?;
+            self.settle(oldest, Some(Screening::Filtered), Reply::Filtered);
         }
-        None
+        let pending = self.pending.get_mut(&self.waiting)?;
+        let line = Line::of(pending.message.clone());
+        self.given += line.length();
+        pending.end = Some(self.given);
+        self.waiting += 1;
+        let length = pending.message.length();
+        self.no_longer_waits(length);
+        Some(line)
     }
 
     /// The program has printed a line.
@@ -178,37 +184,53 @@ impl InFlight {
 
     /// Looks at the clock; `read` is how many bytes the program has read so far. Gives how many messages it did not get to in time.
     pub(super) fn tick(&mut self, read: u64, now: Instant) -> u64 {
-        if read > self.read || read >= self.given {
+        if self.down_until.is_none() && (read > self.read || read >= self.given) {
             self.alive = now;
         }
         self.read = read;
-        // Signs of life are looked for a few times in a timeout.
-        let is_alive = now.saturating_duration_since(self.alive) <= self.bounds.timeout / 2;
+        self.note_read(now);
+        let (timeout, silent) = (self.bounds.timeout, now.saturating_duration_since(self.alive));
         let mut failed = 0;
-        while let Some((&number, oldest)) = self.pending.first_key_value()
-            && now.saturating_duration_since(oldest.since) >= self.bounds.timeout
-        {
-            if is_alive && oldest.end.is_some_and(|end| end <= read) {
+        // In their order, which is also that of their times.
+        while let Some((&number, oldest)) = self.pending.first_key_value() {
+            let took = now.saturating_duration_since(oldest.since);
+            if took < timeout {
+                break;
+            }
+            // Signs of life are looked for a few times in a timeout; what is older than half of it may be the last.
+            if number < self.unread && silent <= timeout / 2 {
                 self.settle(number, Some(Screening::Filtered), Reply::Filtered);
-            } else {
+            } else if silent >= timeout {
                 failed += 1;
                 let why = if self.down_until.is_some() { Screening::Down } else { Screening::Stalled };
                 self.settle(number, Some(why), Reply::Failed);
+            } else {
+                break;
             }
         }
         failed
     }
 
+    /// From now on the timeout runs for what was read since the last look.
+    fn note_read(&mut self, now: Instant) {
+        for (number, pending) in self.pending.range_mut(self.unread..self.waiting) {
+            if pending.end.is_some_and(|end| end > self.read) {
+                break;
+            }
+            pending.since = now;
+            self.unread = number + 1;
+        }
+    }
+
     /// A program runs, the first or a new one.
     pub(super) fn started(&mut self, now: Instant) {
-        (self.down_until, self.given, self.read, self.alive) = (None, 0, 0, now);
+        (self.down_until, self.given, self.read, self.alive, self.unread) = (None, 0, 0, now, self.waiting);
     }
 
     /// The program has ended, and there will be none until then. What it was given and has not printed has failed; gives how many those are.
     pub(super) fn ended(&mut self, until: Instant) -> u64 {
         self.down_until = Some(until);
-        let given: Vec<u64> =
-            self.pending.iter().filter(|(_, it)| it.end.is_some()).map(|(number, _)| *number).collect();
+        let given: Vec<u64> = self.pending.range(..self.waiting).map(|(number, _)| *number).collect();
         given.iter().for_each(|number| self.settle(*number, Some(Screening::Exited), Reply::Failed));
         given.len() as u64
     }
@@ -225,6 +247,7 @@ impl InFlight {
         let Some(Pending { message, reply: to, end, .. }) = self.pending.remove(&number) else { return };
         if end.is_none() {
             self.no_longer_waits(message.length());
+            self.waiting = self.waiting.max(number + 1);
         }
         let key = (message.meta.kind, message.meta.id);
         if let Some(alike) = self.numbers.get_mut(&key) {

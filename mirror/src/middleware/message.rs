@@ -98,8 +98,10 @@ fn unframed(headers: &Headers, rest: Bytes, sent: &Bytes) -> Bytes {
     }
     let told = headers.get("content-length").and_then(|length| std::str::from_utf8(length).ok()?.parse().ok());
     let length: usize = told.unwrap_or(sent.len());
+    // Not where the body has a line end of its own, and the length may just be the old one.
+    let is_old = length == sent.len() && sent.ends_with(b"\n") && !rest.starts_with(sent);
     match rest.get(length..) {
-        Some(behind) if behind.iter().all(|b| matches!(b, b'\r' | b'\n')) => rest.slice(..length),
+        Some(behind) if !is_old && behind.iter().all(|b| matches!(b, b'\r' | b'\n')) => rest.slice(..length),
         _ => rest,
     }
 }
@@ -231,10 +233,13 @@ mod tests {
             let printed = format!("POST / HTTP/1.1\r\nA: b{behind}");
             assert_eq!(mended("A: b\n", "", &printed), Some(("A: b\n".to_owned(), None)));
         }
-        assert_eq!(
-            mended("Content-Length: 6\n", "hello\n", "POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nhello\n").unwrap().1,
-            None
-        );
+        // One of the body's own stays, and so it does where the length is the old one.
+        let with = |body: &str| {
+            let printed = format!("POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\n{body}");
+            mended("Content-Length: 6\n", "hello\n", &printed).unwrap().1
+        };
+        assert_eq!((with("hello\n"), with("hello\n\n")), (None, None));
+        assert_eq!((with("hollow\n"), with("ho\n")), (Some("hollow\n".to_owned()), Some("ho\n".to_owned())));
     }
 
     #[test]

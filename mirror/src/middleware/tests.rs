@@ -135,7 +135,7 @@ async fn a_program_that_never_reads_fails_what_it_is_given_and_is_made_to_end() 
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("pid");
     let shell = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
-    let middleware = rig.start(&shell, "timeout: 200ms, queue: 3");
+    let middleware = rig.start(&shell, "timeout: 200ms, queue: 3, in_flight: 1");
     let replies: Vec<_> = (0..5).map(|id| middleware.send(0, message(id))).collect();
     for reply in replies {
         assert_eq!(reply.await, Reply::Failed);

@@ -69,8 +69,9 @@ enum Over {
 impl Worker {
     pub(super) fn new(name: Arc<str>, config: &MiddlewareConfig, metrics: MiddlewareMetrics) -> Worker {
         let bounds = Bounds {
-            messages: config.queue.get(),
-            bytes: usize::try_from(config.queue_bytes.bytes()).unwrap_or(usize::MAX),
+            queue: config.queue.get(),
+            queue_bytes: usize::try_from(config.queue_bytes.bytes()).unwrap_or(usize::MAX),
+            in_flight: config.in_flight.get(),
             timeout: config.timeout.0,
         };
         Worker {
@@ -93,6 +94,11 @@ impl Worker {
         let reply = self.in_flight().take(message, Instant::now());
         self.more.notify_one();
         reply
+    }
+
+    /// How full its queue is, from 0 to 1, where so many more come.
+    pub(super) fn level(&self, arriving: usize) -> f32 {
+        self.in_flight().level(arriving)
     }
 
     /// Runs the program, and again where it ends, until it is told to end. What is with it then has failed.
@@ -223,6 +229,8 @@ impl Worker {
             while let Some(Split { line, cut }) = lines.next() {
                 self.printed(&line, cut, &mut unmatched);
             }
+            // It may have made room.
+            self.more.notify_one();
         }
         if let Some(line) = lines.last() {
             self.printed(&line, false, &mut unmatched);
@@ -258,6 +266,7 @@ impl Worker {
             let written = self.written.load(SeqCst);
             let unread = self.stdin().as_ref().map_or(0, |stdin| rustix::io::ioctl_fionread(stdin).unwrap_or(0));
             let failed = self.in_flight().tick(written.saturating_sub(unread), now);
+            self.more.notify_one();
             if let Some(messages) = stalled.happened(failed, now) {
                 let timeout = self.config.timeout.0;
                 tracing::warn!(

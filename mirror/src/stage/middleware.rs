@@ -65,6 +65,10 @@ impl Stage for Screen {
         })))
     }
 
+    fn level(&self, arriving: usize) -> f32 {
+        self.0.program.level(arriving)
+    }
+
     fn needs_bodies(&self) -> Bodies {
         let response = self.0.responses.then_some(self.0.max_body);
         Bodies { request: Some(self.0.max_body), response, unread: self.0.responses }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::budget::Charge;
 use crate::collected::Collected;
 use crate::config::{Encoding, JsonRule, Preset, RedactConfig};
+use crate::content::json::Pointer;
 use crate::content::remove_digests;
 use crate::exchange::Exchange;
 use crate::http1::{Framing, Headers, RequestHead, request_framing};
@@ -72,7 +73,8 @@ struct Rules {
     cookie: Names,
     query: Names,
     form: Names,
-    json: Vec<JsonRule>,
+    pointers: Vec<Pointer>,
+    keys: Names,
     patterns: Patterns,
     /// Whether users and passwords in URLs are secret.
     userinfo: bool,
@@ -89,13 +91,15 @@ impl Redact {
     /// When the key of hashes cannot be read, or the system has no randomness for one.
     pub fn new(config: &RedactConfig, telemetry: &Telemetry) -> std::io::Result<Redact> {
         let credentials = config.preset == Some(Preset::Credentials);
+        let json_rules = || config.json.iter().flat_map(|rules| rules.iter());
         let preset = |names: &'static [&'static str]| if credentials { names } else { &[] };
         Ok(Redact(Arc::new(Rules {
             header: Names::new(config.header.iter().flat_map(|names| names.iter()), preset(&CREDENTIAL_HEADERS)),
             cookie: Names::new(config.cookie.iter().flat_map(|names| names.iter()), &[]),
             query: Names::new(config.query.iter().flat_map(|names| names.iter()), preset(&CREDENTIAL_PARAMETERS)),
             form: Names::new(config.form.iter().flat_map(|names| names.iter()), &[]),
-            json: config.json.iter().flat_map(|rules| rules.iter()).cloned().collect(),
+            pointers: json_rules().filter_map(JsonRule::pointer).cloned().collect(),
+            keys: Names::new(json_rules().filter_map(JsonRule::key), &[]),
             patterns: Patterns::new(config.pattern.iter().flat_map(|patterns| patterns.iter())),
             userinfo: credentials,
             substitute: Substitute::new(&config.replacement)?,

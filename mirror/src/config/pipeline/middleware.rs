@@ -20,8 +20,8 @@ pub struct MiddlewareConfig {
     /// How many of them run. All messages of a client's connection go to the same one, in their order.
     #[serde(default = "default_workers")]
     pub workers: NonZeroUsize,
-    /// How long a message may take. What the program has read and not printed by then it has filtered; what it has not even read has failed.
-    /// A second is far longer than programs take, and exchanges that are filtered are held for it.
+    /// How long the program may take over a message that it has read: what it has not printed by then is filtered. And how long it may show no sign
+    /// of life: then all that it has, and all that waits, fails. A second is far longer than programs take, and what is filtered is held for it.
     #[serde(default = "default_timeout")]
     pub timeout: Period,
     /// What happens to a message that fails: the program ended or stalled over it, or it is longer than `max_body`.
@@ -33,10 +33,14 @@ pub struct MiddlewareConfig {
     /// Show it the responses and the targets' answers too; what it prints of them is what is recorded. Otherwise only requests.
     #[serde(default = "default_responses")]
     pub responses: bool,
-    /// Messages that may be with one worker at once; more fail. At 5,000 a second it is what a program that filters all is waited for.
+    /// Messages that one worker may have and not have printed; no more are given to it then. At 5,000 exchanges a second, each with a response and an
+    /// answer, it is what a program that filters all of them has within a second.
+    #[serde(default = "default_in_flight")]
+    pub in_flight: NonZeroUsize,
+    /// Messages that may wait until one worker reads; more fail. What a program reads in half a second or less, and what comes while it starts.
     #[serde(default = "default_queue")]
     pub queue: NonZeroUsize,
-    /// Bytes of messages that may wait until one worker reads; more fail. What a program reads in a fraction of a second.
+    /// Bytes of these; more fail. So many of the longest as a program reads in a fraction of a second.
     #[serde(default = "default_queue_bytes")]
     pub queue_bytes: ByteSize,
     /// How soon a program that has ended is started again.
@@ -80,6 +84,7 @@ impl MiddlewareConfig {
             on_failure: OnFailure::default(),
             max_body: default_max_body(),
             responses: default_responses(),
+            in_flight: default_in_flight(),
             queue: default_queue(),
             queue_bytes: default_queue_bytes(),
             restart: RestartConfig::default(),
@@ -197,8 +202,11 @@ fn default_max_body() -> ByteSize {
 fn default_responses() -> bool {
     true
 }
-fn default_queue() -> NonZeroUsize {
+fn default_in_flight() -> NonZeroUsize {
     NonZeroUsize::new(16_384).expect("not zero")
+}
+fn default_queue() -> NonZeroUsize {
+    NonZeroUsize::new(4096).expect("not zero")
 }
 fn default_queue_bytes() -> ByteSize {
     ByteSize::mib(16)

@@ -118,6 +118,16 @@ impl RedactConfig {
     }
 }
 
+impl JsonRule {
+    pub(crate) fn pointer(&self) -> Option<&Pointer> {
+        if let JsonRule::Pointer(pointer) = self { Some(pointer) } else { None }
+    }
+
+    pub(crate) fn key(&self) -> Option<&Name> {
+        if let JsonRule::Key(name) = self { Some(name) } else { None }
+    }
+}
+
 impl FromStr for JsonRule {
     type Err = Expected;
 

@@ -12,14 +12,14 @@ struct Program {
 }
 
 impl Program {
-    fn with(messages: usize, bytes: usize) -> Program {
+    fn with(queue: usize, queue_bytes: usize, in_flight: usize) -> Program {
         let (metrics, now) = (Telemetry::new().middleware("test"), Instant::now());
-        let bounds = Bounds { messages, bytes, timeout: TIMEOUT };
+        let bounds = Bounds { queue, queue_bytes, in_flight, timeout: TIMEOUT };
         Program { in_flight: InFlight::new(bounds, metrics.clone(), now), now, metrics }
     }
 
     fn new() -> Program {
-        Program::with(100, 10_000)
+        Program::with(100, 10_000, 100)
     }
 
     /// A message `GET /ID`, of the time `at`.
@@ -120,49 +120,52 @@ fn what_was_read_and_not_printed_is_filtered() {
     let (mut filtered, mut printed) = (program.request(1), program.request(2));
     let read = program.give_all();
     program.echo(2).unwrap();
-    assert_eq!(program.later(TIMEOUT / 2, read), 0);
-    assert!(filtered.try_recv().is_err());
+    assert_eq!((program.later(TIMEOUT / 4, read), program.later(TIMEOUT / 2, read)), (0, 0));
+    assert!(filtered.try_recv().is_err(), "its time runs from when it was read");
     assert_eq!(program.later(TIMEOUT / 2, read), 0);
     assert_eq!((filtered.try_recv(), printed.try_recv()), (Ok(Reply::Filtered), Ok(Reply::Unchanged)));
     assert_eq!(program.echo(1), Err(BadLine::Unmatched), "too late");
     // One alone, with nothing before or behind it.
     let mut alone = program.request(3);
     let read = program.give_all();
+    program.later(TIMEOUT / 4, read);
     program.later(TIMEOUT, read);
     assert_eq!(alone.try_recv(), Ok(Reply::Filtered));
+    assert_eq!(program.counted(Screening::Filtered), 2);
 }
 
 #[test]
-fn what_was_not_read_has_failed() {
+fn where_nothing_moves_all_has_failed() {
     let mut program = Program::new();
     let mut one = program.request(1);
     let read = program.give_all();
     let [mut two, mut three] = [program.request(2), program.request(3)];
     program.give_all();
     let mut four = program.request(4);
-    // It hangs over the second: the first was read before it, and none was printed.
-    for _ in 0..4 {
-        program.later(TIMEOUT / 4, read + 10);
-    }
+    // It hangs over the first, with a bit of the second read.
+    let failed: u64 = (0..7).map(|_| program.later(TIMEOUT / 4, read + 10)).sum();
+    assert_eq!((failed, program.counted(Screening::Stalled)), (4, 4));
     for it in [&mut one, &mut two, &mut three, &mut four] {
         assert_eq!(it.try_recv(), Ok(Reply::Failed));
     }
-    assert_eq!(program.counted(Screening::Stalled), 4);
 }
 
 #[test]
-fn a_program_that_is_slow_but_reads_on_filters_what_it_passes_over() {
+fn a_program_that_is_slow_but_gets_on_is_waited_for() {
     let mut program = Program::new();
-    let mut one = program.request(1);
-    let mut read = program.give_all();
-    let mut rest: Vec<_> = (2..20).map(|id| program.request(id)).collect();
-    program.give_all();
-    for _ in 0..4 {
-        read += 30;
-        program.later(TIMEOUT / 4, read);
+    let mut all: Vec<_> = (0..20).map(|id| program.request(id)).collect();
+    let each = program.give_all() / 20;
+    let mut late = program.request(20);
+    // One each half of the timeout, the third of which it passes over.
+    for id in 0..20 {
+        assert_eq!(program.later(TIMEOUT / 2, (id + 1) * each), 0);
+        if id != 2 {
+            program.echo(id.into()).unwrap();
+        }
     }
-    assert_eq!(one.try_recv(), Ok(Reply::Filtered));
-    assert_eq!(rest.pop().map(|mut last| last.try_recv()), Some(Ok(Reply::Failed)));
+    let told: Vec<_> = all.iter_mut().map(|it| it.try_recv().unwrap()).collect();
+    assert!(told.iter().enumerate().all(|(id, it)| *it == if id == 2 { Reply::Filtered } else { Reply::Unchanged }));
+    assert!(late.try_recv().is_err(), "it waits");
 }
 
 #[test]
@@ -199,20 +202,22 @@ fn while_no_program_comes_in_time_messages_fail_at_once() {
 }
 
 #[test]
-fn bounds_fail_what_is_too_much_and_a_filter_makes_room() {
-    let mut program = Program::with(3, 10_000);
+fn bounds_fail_what_is_too_much() {
+    let mut program = Program::with(3, 10_000, 2);
     let mut first = [1, 2, 3].map(|id| program.request(id));
-    assert_eq!(program.request(4).try_recv(), Ok(Reply::Failed));
-    let read = program.give_all();
-    program.in_flight.tick(read, program.now);
-    assert_eq!(program.request(4).try_recv(), Ok(Reply::Failed), "it may yet print the first");
-    program.echo(3).unwrap();
+    assert_eq!((program.request(4).try_recv(), program.in_flight.level(0)), (Ok(Reply::Failed), 1.0));
+    program.give_all();
+    assert!(program.in_flight.level(1) < 1.0, "it has two, and one waits");
     let mut more = [4, 5].map(|id| program.request(id));
-    assert_eq!(first.each_mut().map(|it| it.try_recv().ok()), [Some(Reply::Filtered), None, Some(Reply::Unchanged)]);
+    assert_eq!(program.request(6).try_recv(), Ok(Reply::Failed));
+    program.echo(1).unwrap();
+    program.give_all();
+    program.echo(3).unwrap();
+    assert!(first.iter_mut().enumerate().all(|(i, it)| it.try_recv().is_ok() == (i != 1)));
     assert!(more.iter_mut().all(|it| it.try_recv().is_err()));
     assert_eq!(program.counted(Screening::Full), 2);
 
-    let mut program = Program::with(100, 50);
+    let mut program = Program::with(100, 50, 100);
     let mut few = [1, 2].map(|id| program.request(id));
     assert_eq!(program.request(3).try_recv(), Ok(Reply::Failed));
     program.give_all();
@@ -222,4 +227,23 @@ fn bounds_fail_what_is_too_much_and_a_filter_makes_room() {
     drop(program.in_flight);
     assert_eq!((program.metrics.in_flight.get(), program.metrics.waiting_bytes.get()), (0, 0));
     assert_eq!(few.map(|mut it| it.try_recv()), [Ok(Reply::Failed), Ok(Reply::Failed)]);
+}
+
+#[test]
+fn a_program_that_filters_most_gets_on_without_the_timeout() {
+    let mut program = Program::with(100, 10_000, 2);
+    let mut all: Vec<_> = (0..6).map(|id| program.request(id)).collect();
+    program.give_all();
+    program.echo(1).unwrap();
+    // What comes before the one that it printed makes room, one for each that it is given.
+    program.give_all();
+    assert_eq!(all[0].try_recv(), Ok(Reply::Filtered));
+    assert_eq!(program.echo(2), Ok(()));
+    program.give_all();
+    program.echo(3).unwrap();
+    program.give_all();
+    assert_eq!((program.counted(Screening::Filtered), program.counted(Screening::Unchanged)), (1, 3));
+    program.echo(5).unwrap();
+    assert_eq!(program.counted(Screening::Unchanged), 4);
+    assert!(all[4].try_recv().is_err(), "nothing more is to be given");
 }

@@ -8,7 +8,7 @@ use super::kind::Kind;
 use super::tally::Tally;
 use super::url::Secret;
 use crate::budget::Charge;
-use crate::config::{Encoding, JsonRule};
+use crate::config::Encoding;
 use crate::content::{Codings, ContentError, json};
 use crate::http1::Headers;
 use crate::outcome::{Redacted, Withheld};
@@ -47,7 +47,7 @@ impl Rules {
     }
 
     pub(super) fn has_json_rules(&self) -> bool {
-        !self.json.is_empty()
+        !self.pointers.is_empty() || !self.keys.is_empty()
     }
 
     /// A whole body, of a message with these headers; none where it stays as it is.
@@ -114,15 +114,13 @@ impl Rules {
     fn json(&self, mut documents: Vec<Value>, text: &[u8], tally: &mut Tally) -> Option<Bytes> {
         let before = tally.clone();
         for document in &mut documents {
-            for rule in &self.json {
-                match rule {
-                    JsonRule::Pointer(pointer) => {
-                        pointer.retain_matching(document, &mut |value| self.hide(value, tally));
-                    }
-                    JsonRule::Key(name) => json::retain_members(document, &mut |key, value| {
-                        !name.matches(key.as_bytes()) || self.hide(value, tally)
-                    }),
-                }
+            for pointer in &self.pointers {
+                pointer.retain_matching(document, &mut |value| self.hide(value, tally));
+            }
+            if !self.keys.is_empty() {
+                json::retain_members(document, &mut |key, value| {
+                    !self.keys.has(key.as_bytes()) || self.hide(value, tally)
+                });
             }
             if !self.patterns.is_empty() {
                 json::edit_texts(document, &mut |text| {
