@@ -3,7 +3,7 @@
 use std::net::{IpAddr, UdpSocket};
 
 use mirror_tests::recording::Fastavro;
-use mirror_tests::{Config, Conn, Mirror, Server, Value, json};
+use mirror_tests::{Config, Conn, Mirror, Server, Value, WITHIN, json, wait_for};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
 
@@ -57,9 +57,12 @@ fn a_paused_target_gets_nothing_until_it_is_resumed() {
     exchange(4);
     mirror.wait_delivered("target", 2);
     assert_eq!(target.connections(), 1, "its connection was kept");
-    let changes: Vec<Value> = mirror.log().into_iter().filter(|line| line["message"] == "changed").collect();
-    let told: Vec<_> = changes.iter().map(|line| [&line["sink"], &line["what"]]).collect();
-    assert_eq!(told, [["target", "paused"], ["target", "resumed"]], "{changes:#?}");
+    let changes = wait_for("the log", WITHIN, || {
+        let lines = mirror.log().into_iter().filter(|line| line["message"] == "changed");
+        Some(lines.map(|line| [line["sink"].clone(), line["what"].clone()]).collect::<Vec<_>>())
+            .filter(|changes| changes.len() >= 2)
+    });
+    assert_eq!(changes, [["target", "paused"], ["target", "resumed"]]);
     let summary = mirror.terminate();
     assert_eq!((summary.sink("target").offered, summary.sink("target").reason("skipped paused")), (2, 2));
 

@@ -29,6 +29,14 @@ fn logged(mirror: &Mirror, message: &str, key: &str) -> Vec<Value> {
     mirror.log().into_iter().filter(|line| line["message"] == message).map(|line| line[key].clone()).collect()
 }
 
+/// Waits until so many lines are in the log, which is written by a thread of its own, and asserts what all of them say.
+#[track_caller]
+fn assert_logged(mirror: &Mirror, message: &str, key: &str, expected: &[&str]) {
+    let lines =
+        wait_for(message, WITHIN, || Some(logged(mirror, message, key)).filter(|it| it.len() >= expected.len()));
+    assert_eq!(lines, expected);
+}
+
 #[test]
 fn on_sighup() {
     let (upstream, target) = (Server::ok(), Server::ok());
@@ -37,7 +45,7 @@ fn on_sighup() {
     mirror.signal(libc::SIGHUP);
     wait_fraction(&mirror, "1%");
     assert_eq!(mirror.wait_log("reloaded")["by"], "SIGHUP");
-    assert_eq!(logged(&mirror, "changed", "what"), ["fraction 1%, in place of 100%"]);
+    assert_logged(&mirror, "changed", "what", &["fraction 1%, in place of 100%"]);
     mirror.terminate();
 }
 
@@ -87,8 +95,9 @@ fn when_the_file_says_something_else() {
     assert!(fault.as_str().is_some_and(|fault| fault.contains("expected a file that can be read")), "{fault}");
     mirror.write(&settings(&upstream, &target, "3%"));
     wait_fraction(&mirror, "3%");
-    assert_eq!(logged(&mirror, "reloaded", "by"), ["watch"; 3], "each was read once");
-    assert_eq!(logged(&mirror, "not reloaded", "by"), ["watch"]);
+    // Each was read once.
+    assert_logged(&mirror, "reloaded", "by", &["watch"; 3]);
+    assert_logged(&mirror, "not reloaded", "by", &["watch"]);
     mirror.terminate();
 }
 
@@ -115,7 +124,7 @@ fn when_a_config_map_is_another() {
     mount(folder.path(), "..3", &settings(&upstream, &target, "1%"));
     mount(folder.path(), "..4", &settings(&upstream, &target, "2%"));
     wait_fraction(&mirror, "2%");
-    assert_eq!(logged(&mirror, "reloaded", "by"), ["watch"; 2]);
+    assert_logged(&mirror, "reloaded", "by", &["watch"; 2]);
     mirror.terminate();
 }
 
@@ -148,7 +157,7 @@ fn a_bad_one_changes_nothing_and_every_fault_is_told() {
     assert_eq!(said, String::from_utf8_lossy(&checked.stderr), "as `mirror check` says it");
     let faults: Vec<&str> = said.lines().skip(1).collect();
     assert_eq!(faults.len(), 3, "{said}");
-    assert_eq!(logged(&mirror, "not reloaded", "fault"), faults);
+    assert_logged(&mirror, "not reloaded", "fault", &faults);
 
     let told = mirror.admin("/config").text();
     let (comment, rest): (Vec<&str>, Vec<&str>) = told.lines().partition(|line| line.starts_with('#'));
@@ -217,8 +226,8 @@ fn the_log_has_its_level_at_once() {
     mirror.reload(&level("error"));
     mirror.reload(&level("info,mirror=info"));
     mirror.reload(&level("info"));
-    let changes = logged(&mirror, "changed", "what");
-    assert_eq!(changes, ["info,mirror=info, in place of error", "info, in place of info,mirror=info"]);
+    let changes = ["info,mirror=info, in place of error", "info, in place of info,mirror=info"];
+    assert_logged(&mirror, "changed", "what", &changes);
     mirror.terminate();
 }
 
