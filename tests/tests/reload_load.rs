@@ -36,7 +36,7 @@ fn settings(n: usize, [upstream, stays, comes, anew]: [&Server; 4], folder: &Pat
         .shadow_with("anew", anew.address(), json!({ "timeout": format!("{}s", 20 + n % 2) }))
         .set("pipeline", stages)
         .set("record", json!({ "path": path, "flush_interval": "10ms" }));
-    if n % 2 == 0 { settings } else { settings.shadow("comes", comes.address()) }
+    if n.is_multiple_of(2) { settings } else { settings.shadow("comes", comes.address()) }
 }
 
 fn recording(n: usize, folder: &Path) -> PathBuf {
