@@ -31,6 +31,7 @@ pub mod nginx;
 mod process;
 pub mod recording;
 mod reload;
+pub mod secrets;
 mod server;
 mod slow_disk;
 mod summary;

@@ -1,146 +1,12 @@
 //! What is redacted is nowhere: not in the recording, at a target, in the log, in the metrics or the settings.
 
-use std::path::Path;
-
-use mirror_tests::capture::{Pcap, Talk, read, records};
-use mirror_tests::coding::{self, decode, encode};
+use mirror_tests::coding::{decode, encode};
 use mirror_tests::recording::Fastavro;
+use mirror_tests::secrets::{
+    ANSWER, FORM, HEAD, JSON, TARGET, assert_hidden, assert_recording_hidden, bodies, cut, recorded_body, request,
+    response, stages,
+};
 use mirror_tests::{Config, Message, Mirror, Server, Value, WITHIN, json};
-
-/// Each is secret by another rule, and is found in no text that is not.
-const SECRETS: [&str; 14] = [
-    "Zm9vOnNlY3JldA",
-    "session-secret",
-    "cookie-secret",
-    "set-cookie-secret",
-    "query-secret",
-    "signature-secret",
-    "form-secret",
-    "key-secret",
-    "place-secret",
-    "4111111111111111",
-    "5555 5555 5555 4444",
-    "ann.secret@example.com",
-    "bearer-secret",
-    "acct-8155",
-];
-
-fn stages() -> Value {
-    json!([{ "redact": {
-        "preset": "credentials",
-        "header": ["X-Session", "X-Internal-*"],
-        "cookie": "sid",
-        "query": "token",
-        "form": "password",
-        "json": ["/user/ssn", "key"],
-        "pattern": ["card", "bearer", "jwt", "email", "~acct-[0-9]+"],
-        "max_body": "4KiB",
-    } }])
-}
-
-/// Everything secret that a head can have.
-const HEAD: &str = "Authorization: Basic Zm9vOnNlY3JldA\r\nX-Session: session-secret\r\nX-Internal-Id: session-secret\r\n\
-    X-Note: Bearer bearer-secret for ann.secret@example.com, acct-8155\r\n\
-    Referer: http://foo:session-secret@app/?token=query-secret#x\r\n";
-
-const COOKIE: &str = "Cookie: theme=dark; sid=cookie-secret\r\n";
-
-const TARGET: &str = "/users/ann.secret%40example.com/4111111111111111?a=1&token=query-secret&sig=signature-secret&next=%2F%3Ftoken%3Dquery-secret";
-
-const ANSWER: &str = "Set-Cookie: sid=set-cookie-secret; Path=/\r\nX-Session: session-secret\r\n\
-    Location: /?token=query-secret\r\nX-Note: 5555 5555 5555 4444\r\n";
-
-const JSON: &str = r#"{"user": {"ssn": "place-secret", "mail": "ann.secret\u0040example.com"}, "list": [{"KEY": "key-secret"}],
-    "card": 4111111111111111, "text": "5555 5555 5555 4444, acct-8155", "note": "kept"}"#;
-
-const FORM: &str = "user=ann&password=form%2dsecret&password=form-secret&mail=ann.secret%40example.com&n=5555+5555+5555+4444&note=kept";
-
-/// A message with this body, as one piece or chunked.
-fn message(start: &str, head: &str, body: &[u8], chunked: bool) -> Vec<u8> {
-    let framing = if chunked { "Transfer-Encoding: chunked".into() } else { format!("Content-Length: {}", body.len()) };
-    let mut message = format!("{start}\r\n{head}{framing}\r\n\r\n").into_bytes();
-    if !chunked {
-        message.extend(body);
-        return message;
-    }
-    for piece in body.chunks(7) {
-        message.extend(format!("{:x}\r\n", piece.len()).bytes().chain(piece.iter().copied()).chain(*b"\r\n"));
-    }
-    message.extend(b"0\r\n\r\n");
-    message
-}
-
-fn request(path: &str, head: &str, body: &[u8], chunked: bool) -> Vec<u8> {
-    message(&format!("POST {path} HTTP/1.1"), &format!("Host: app\r\n{HEAD}{head}{COOKIE}"), body, chunked)
-}
-
-fn response(head: &str, body: &[u8], chunked: bool) -> Vec<u8> {
-    message("HTTP/1.1 200 acct-8155", &format!("{ANSWER}{head}"), body, chunked)
-}
-
-/// All but the end of a message.
-fn cut(mut message: Vec<u8>) -> Vec<u8> {
-    message.truncate(message.len() - 20);
-    message
-}
-
-/// Panics where a secret is in it, as it stands or encoded.
-#[track_caller]
-fn assert_hidden(place: &str, bytes: &[u8]) {
-    for bytes in [Some(bytes.to_vec()), decode(bytes)].into_iter().flatten() {
-        let text = String::from_utf8_lossy(&bytes).replace("%40", "@").replace("\\u0040", "@").replace('+', " ");
-        for secret in SECRETS {
-            assert!(!text.contains(secret), "{secret} is in {place}: {text}");
-        }
-    }
-}
-
-/// Looks through a recording, as bytes and as it is read. Text in it has one char a byte.
-#[track_caller]
-fn assert_recording_hidden(path: &Path, records: &[Value]) {
-    fn each(value: &Value) {
-        match value {
-            Value::String(text) => {
-                let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
-                assert_hidden("the recording", &bytes);
-            }
-            Value::Array(values) => values.iter().for_each(each),
-            Value::Object(values) => values.values().for_each(each),
-            _ => {}
-        }
-    }
-    records.iter().for_each(each);
-    assert_hidden("the recording's file", &std::fs::read(path).unwrap());
-}
-
-/// A recorded body as it was before its coding.
-fn recorded_body(message: &Value) -> String {
-    let body: Vec<u8> = message["body"].as_str().unwrap().chars().map(|c| c as u8).collect();
-    String::from_utf8_lossy(&decode(&body).unwrap_or(body)).into_owned()
-}
-
-/// Bodies of all kinds in all codings: their head's lines, and the bytes.
-fn bodies() -> Vec<(String, Vec<u8>)> {
-    let kinds = [
-        ("application/json", JSON),
-        ("text/plain", JSON),
-        ("application/x-www-form-urlencoded", FORM),
-        (
-            "text/html",
-            "<b>ann.secret@example.com</b> 5555 5555 5555 4444 acct-8155, <a href=/ann.secret%40example.com>kept</a>",
-        ),
-    ];
-    let mut bodies = Vec::new();
-    for (kind, text) in kinds {
-        let digests = "Content-MD5: MTIz\r\nETag: \"1\"\r\n";
-        bodies.push((format!("Content-Type: {kind}\r\n{digests}"), text.as_bytes().to_vec()));
-        for name in coding::NAMES {
-            let lines = format!("Content-Type: {kind}\r\nContent-Encoding: {name}\r\n");
-            bodies.push((lines, encode(name, text.as_bytes())));
-        }
-    }
-    bodies
-}
 
 #[test]
 fn nothing_secret_that_the_proxy_sees_is_told_to_anybody() {
@@ -299,71 +165,6 @@ fn what_is_cut_off_is_withheld_and_a_failure_is_logged_without_secrets() {
 }
 
 #[test]
-fn nothing_secret_that_is_captured_is_told_to_anybody() {
-    let Some(fastavro) = Fastavro::find() else { return };
-    let target = Server::answering(|_| response("Content-Type: application/json\r\n", JSON.as_bytes(), false));
-    let folder = tempfile::tempdir().expect("a folder of our own");
-    let mut pcap = Pcap::default();
-    let bodies = bodies();
-    let mut talk = Talk::open(&mut pcap, 40_001);
-    for (number, (lines, body)) in bodies.iter().enumerate() {
-        talk.client(&mut pcap, request(TARGET, lines, body, number % 2 == 0));
-        talk.server(&mut pcap, response(lines, body, number % 2 == 1));
-    }
-    // Trailers, with and without rules for bodies to look into.
-    let trailers = |message: Vec<u8>| {
-        let end = message.len() - 2;
-        [&message[..end], b"X-Session: session-secret\r\nX-Note: ann.secret@example.com\r\n\r\n"].concat()
-    };
-    talk.client(&mut pcap, trailers(request("/trailers", "", b"kept", true)));
-    talk.server(&mut pcap, trailers(response("", b"kept", true)));
-    talk.close(&mut pcap);
-    // Heads that servers read differently.
-    let mut odd = Talk::open(&mut pcap, 40_002);
-    odd.client(
-        &mut pcap,
-        format!("GET {TARGET} HTTP/1.1\r\nHost: app\r\nX-Session : session-secret\r\nX\r\n cookie-secret\r\n\r\n"),
-    );
-    odd.server(
-        &mut pcap,
-        format!("HTTP/1.1 200 OK\r\n{ANSWER}no colon: a\r\nX-Session session-secret\r\nContent-Length: 0\r\n\r\n"),
-    );
-    odd.close(&mut pcap);
-    // A body of which the capture missed a part, and one that ends with it.
-    let mut missing = Talk::open(&mut pcap, 40_003);
-    let sent = request("/missing", "Content-Type: application/json\r\n", JSON.as_bytes(), false);
-    let (before, after) = sent.split_at(sent.len() - 100);
-    missing.client(&mut pcap, before);
-    missing.missed(&after[..50]);
-    missing.client(&mut pcap, &after[50..]);
-    missing.server(&mut pcap, cut(response("", JSON.as_bytes(), false)));
-    missing.reset(&mut pcap);
-    pcap.write(&folder.path().join("trace.pcap"));
-
-    for stages in [stages(), json!([{ "redact": { "preset": "credentials", "header": "X-*" } }])] {
-        let only_heads = stages[0]["redact"]["json"].is_null();
-        let shadow = format!("--shadow={}", target.address());
-        let flags = [&shadow, "--set=log.level=debug", &format!("--set=pipeline={stages}")];
-        let (code, _, said) = read(folder.path(), "trace.pcap:80", &flags);
-        assert_eq!(code, Some(0), "{said}");
-        let found = records(&fastavro, folder.path());
-        assert_eq!(found.len(), bodies.len() + 3);
-        let with_trailers = found.iter().find(|record| record["request"]["target"] == "/trailers").expect("trailers");
-        for message in ["request", "response"] {
-            let trailers = with_trailers[message]["trailers"].to_string();
-            assert!(trailers.contains("X-Session") && !trailers.contains("secret"), "{trailers}");
-        }
-        if !only_heads {
-            assert_hidden("the log", said.as_bytes());
-            assert_hidden("what the target got", &target.received_all());
-            target.requests().iter().for_each(|copy| assert_hidden("a copy's body", &copy.body));
-            assert_recording_hidden(&folder.path().join("out.avro"), &found);
-        }
-        std::fs::remove_file(folder.path().join("out.avro")).unwrap();
-    }
-}
-
-#[test]
 fn a_hash_is_the_same_in_every_run_with_the_same_key_and_for_one_sink_alone() {
     let Some(fastavro) = Fastavro::find() else { return };
     let (upstream, target) = (Server::ok(), Server::ok());
@@ -393,4 +194,48 @@ fn a_hash_is_the_same_in_every_run_with_the_same_key_and_for_one_sink_alone() {
         seen.push(hash.to_owned());
     }
     assert!(seen[0] == seen[1] && seen[1] != seen[2], "{seen:?}");
+}
+
+#[test]
+fn a_program_behind_it_sees_nothing_secret() {
+    let bodies = bodies();
+    let of_upstream = bodies.clone();
+    let upstream = Server::answering(move |request| {
+        let number: usize = request.header("x-number").unwrap_or("0").parse().unwrap();
+        let (lines, body) = &of_upstream[number];
+        response(lines, body, true)
+    });
+    let target = Server::answering(|_| response("Content-Type: application/json\r\n", JSON.as_bytes(), false));
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("seen");
+    let mut stages = stages();
+    // It prints what it reads, and keeps it.
+    stages.as_array_mut().unwrap().push(json!({ "middleware": { "command": ["tee", seen] } }));
+    let config = Config::upstream(upstream.address())
+        .shadow("target", target.address())
+        .set("record", json!({ "path": folder.path().join("out.avro") }))
+        .set("pipeline", stages);
+    let mirror = Mirror::start(config);
+    let mut client = mirror.connect();
+    for (number, (lines, body)) in bodies.iter().enumerate() {
+        client.send(request(TARGET, &format!("X-Number: {number}\r\n{lines}"), body, number % 2 == 0));
+        assert_eq!(client.response().status(), 200);
+    }
+    mirror.wait_settled(bodies.len() as u64);
+    mirror.terminate();
+    // A message a line, in hexadecimal digits.
+    let seen = std::fs::read_to_string(seen).unwrap();
+    let messages: Vec<Vec<u8>> = seen.lines().map(from_hex).collect();
+    assert!(messages.len() >= 3 * bodies.len(), "requests, responses and answers: {}", messages.len());
+    for message in &messages {
+        assert_hidden("a message", message);
+        if let Some(end) = message.windows(4).position(|four| four == b"\r\n\r\n") {
+            assert_hidden("a message's body", &message[end + 4..]);
+        }
+    }
+}
+
+fn from_hex(line: &str) -> Vec<u8> {
+    let pairs = line.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
