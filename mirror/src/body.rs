@@ -16,6 +16,7 @@
 //! budget itself is spent the body ends for all, as [`BodyEnd::Lost`].
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use crossbeam_utils::atomic::AtomicCell;
+use smallvec::SmallVec;
 
 use crate::budget::{Budget, Share};
 use crate::outcome::{Abort, DropReason};
@@ -161,7 +163,8 @@ impl Slot {
 
 /// What the writer and all readers of one body share.
 struct Flow {
-    slots: Box<[Slot]>,
+    /// With one recorder or target, in no memory of their own.
+    slots: SmallVec<[Slot; 1]>,
     /// Cost of all that was appended.
     total: AtomicU64,
     /// Bytes between the chunks that the source never had.
@@ -179,30 +182,22 @@ pub(crate) struct BodyWriter {
 
 impl BodyWriter {
     /// A body with a reader for each of `slots`, in their order.
-    pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Vec<BodyReader>) {
+    pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Readers) {
         let root = Arc::new(Cell::default());
-        let slots: Box<[Slot]> = slots
-            .map(|bounds| Slot {
-                bounds,
-                place: AtomicCell::new(Some(root.clone())),
-                behind: AtomicU64::new(0),
-                wake_at: AtomicU64::new(0),
-                waker: AtomicWaker::new(),
-            })
-            .collect();
-        let flow =
-            Arc::new(Flow { slots, total: AtomicU64::new(0), lost: AtomicU64::new(0), ended: AtomicBool::new(false) });
-        let readers = (0..flow.slots.len())
-            .map(|slot| BodyReader {
-                flow: flow.clone(),
-                slot,
-                trailer_changes: Vec::new(),
-                seen: 0,
-                start: None,
-                unreleased: 0,
-                keep: 0,
-            })
-            .collect();
+        let slots = slots.map(|bounds| Slot {
+            bounds,
+            place: AtomicCell::new(Some(root.clone())),
+            behind: AtomicU64::new(0),
+            wake_at: AtomicU64::new(0),
+            waker: AtomicWaker::new(),
+        });
+        let flow = Arc::new(Flow {
+            slots: slots.collect(),
+            total: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let readers = Readers { left: 0..flow.slots.len(), flow: flow.clone() };
         (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
     }
 
@@ -272,6 +267,35 @@ impl BodyWriter {
     /// Whether it has not ended.
     pub(crate) fn is_open(&self) -> bool {
         self.tail.is_some()
+    }
+}
+
+/// The readers of a body, in the order of their slots. One that is not taken is dropped with it.
+pub(crate) struct Readers {
+    flow: Arc<Flow>,
+    left: Range<usize>,
+}
+
+impl Iterator for Readers {
+    type Item = BodyReader;
+
+    fn next(&mut self) -> Option<BodyReader> {
+        let slot = self.left.next()?;
+        Some(BodyReader {
+            flow: self.flow.clone(),
+            slot,
+            trailer_changes: Vec::new(),
+            seen: 0,
+            start: None,
+            unreleased: 0,
+            keep: 0,
+        })
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) struct Shared {
     pub(crate) ambiguous: bool,
     pub(crate) upstream: OnceLock<SocketAddr>,
     pub(crate) request_end: OnceLock<Duration>,
-    pub(crate) response: OnceLock<(Duration, Bytes)>,
+    /// When its head came, that, and what it is charged.
+    pub(crate) response: OnceLock<(Duration, Bytes, Charge)>,
     /// Somebody may have seen the request or the response end elsewhere, as showed later.
     pub(crate) ended_ambiguously: OnceLock<()>,
     pub(crate) ended: OnceLock<(Duration, Option<Abort>)>,
@@ -335,7 +336,7 @@ impl Exchange {
 
     /// The response's head and when it was seen, since the start; none before it was, or without a response.
     pub fn response(&self) -> Option<(Duration, Result<ResponseHead, HeadError>)> {
-        let (at, wire) = self.shared.response.get()?;
+        let (at, wire, _) = self.shared.response.get()?;
         let relayed = self.relayed.as_ref().and_then(|relayed| Some((relayed.head.get()?.clone()?, relayed.changes)));
         let (head, changed) = match (relayed, ResponseHead::parse(wire)) {
             (Some((head, changed)), _) => (Ok(head), changed),
@@ -354,7 +355,7 @@ impl Exchange {
     /// it is changed or odd, or there is none.
     pub(crate) fn look_at_response<T>(&self, at: impl FnOnce(Option<(Duration, ResponseParts<'_>)>) -> T) -> T {
         match self.shared.response.get() {
-            Some((seen, wire)) if self.changes.is_empty() && self.relayed.is_none() => {
+            Some((seen, wire, _)) if self.changes.is_empty() && self.relayed.is_none() => {
                 ResponseParts::look(wire, |parts| at(parts.ok().flatten().map(|(parts, _)| (*seen, parts))))
             }
             _ => at(None),
@@ -363,7 +364,7 @@ impl Exchange {
 
     /// When the response's head was seen, since the start.
     pub fn response_at(&self) -> Option<Duration> {
-        self.shared.response.get().map(|(at, _)| *at)
+        self.shared.response.get().map(|(at, ..)| *at)
     }
 
     /// When the request's last byte was seen, since the start.

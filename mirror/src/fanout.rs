@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::body::{BodyEnd, BodyReader, BodyWriter};
+use crate::body::{BodyEnd, BodyReader, BodyWriter, Readers};
 use crate::collected::Collected;
 use crate::exchange::{Account, Exchange};
 use crate::generation::Generation;
@@ -120,7 +120,7 @@ impl Generation {
     /// Gives a sink the bodies that its own stages have made.
     fn change_own_bodies(&self, exchange: &mut Exchange, sink: usize) {
         if let Some(body) = exchange.replacement() {
-            exchange.request_body = self.write(body, std::iter::once(sink)).pop();
+            exchange.request_body = self.write(body, std::iter::once(sink)).next();
         }
         if self.sinks[sink].pipeline.needs_bodies().response.is_some()
             && let Some(source) = exchange.response_body.take()
@@ -129,12 +129,12 @@ impl Generation {
             let from = exchange.changes().len() - exchange.own_changes().len();
             relay::start(exchange, from, source, writer);
             // Of a target only its stages read it.
-            exchange.response_body = readers.pop().filter(|_| !self.sinks[sink].answers);
+            exchange.response_body = readers.next().filter(|_| !self.sinks[sink].answers);
         }
     }
 
     /// A request's body that stages have made, for these sinks.
-    fn write(&self, body: &Collected, sinks: impl Iterator<Item = usize>) -> Vec<BodyReader> {
+    fn write(&self, body: &Collected, sinks: impl Iterator<Item = usize>) -> Readers {
         let (mut writer, readers) = BodyWriter::new(sinks.map(|sink| self.sinks[sink].unhurried()), &self.budget);
         match body {
             Collected::Whole { bytes, trailers } => {

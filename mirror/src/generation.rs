@@ -23,7 +23,7 @@ pub(crate) struct Generation {
     pub(crate) budget: Arc<Budget>,
     /// Exchanges that are held back before a stage now, of all generations.
     pub(crate) held: Arc<AtomicUsize>,
-    /// Whether a sink reads what the targets answered.
+    /// Whether there are targets and a sink that reads what they answered.
     pub(crate) keeps_answers: bool,
     /// Whether a sink is paused.
     pub(crate) pauses: bool,
@@ -50,7 +50,7 @@ impl Generation {
             sink.kept_answers = share.map(|share| KeptAnswers { share, seen, left });
         }
         Generation {
-            keeps_answers: reader.is_some(),
+            keeps_answers: reader.is_some() && sinks.iter().any(|sink| sink.answers),
             pauses: sinks.iter().any(|sink| sink.paused),
             pipeline,
             sinks: sinks.into(),

@@ -218,23 +218,20 @@ impl Tap {
             pipelines().map(Looks::needed).fold([0, 0], |[a, b], [more_a, more_b]| [a + more_a, b + more_b]);
         let look = || Looks::bounds(&tap.held);
         let of_requests = std::iter::repeat_with(look).take(of_requests);
-        let (request, requests) =
+        let (request, mut requests) =
             BodyWriter::new(taking().map(|(_, sink)| bounds(sink)).chain(of_requests), &tap.budget);
         let changed = generation.pipeline.needs_bodies().response.is_some();
         let reads = |sink: &SinkSlot| sink.reads_responses && !changed;
         let reading = taking().filter(|(_, sink)| reads(sink)).map(|(_, sink)| bounds(sink));
         let of_responses = std::iter::repeat_with(look).take(of_responses + usize::from(changed));
-        let (response, responses) = BodyWriter::new(reading.chain(of_responses), &tap.budget);
-        let (mut requests, mut responses) = (requests.into_iter(), responses.into_iter());
-        let mut copies: Vec<Copy> = taking()
-            .zip(&mut requests)
-            .map(|((index, sink), request_body)| Copy {
-                account: Account::new(shared.clone(), index),
-                request_body,
-                response_body: if reads(sink) { responses.next() } else { None },
-                looks: Looks::default(),
-            })
-            .collect();
+        let (response, mut responses) = BodyWriter::new(reading.chain(of_responses), &tap.budget);
+        let mut copies = Vec::with_capacity(generation.sinks.len());
+        copies.extend(taking().zip(&mut requests).map(|((index, sink), request_body)| Copy {
+            account: Account::new(shared.clone(), index),
+            request_body,
+            response_body: if reads(sink) { responses.next() } else { None },
+            looks: Looks::default(),
+        }));
         for (copy, (_, sink)) in copies.iter_mut().zip(taking()) {
             copy.looks = Looks::of(&sink.pipeline, &mut requests, &mut responses);
         }
@@ -251,7 +248,7 @@ impl Tap {
             _counted: counted,
         });
         let told = pipelines().any(Pipeline::needs_response);
-        Some(ExchangeWriter { shared, clock, request, response, told, budget: tap.budget.clone() })
+        Some(ExchangeWriter { shared, clock, request, response, told })
     }
 
     /// Whether anything takes exchanges at all.
@@ -287,7 +284,6 @@ pub struct ExchangeWriter {
     response: BodyWriter,
     /// Whether a stage waits for the response's head.
     told: bool,
-    budget: Arc<Budget>,
 }
 
 impl ExchangeWriter {
@@ -339,8 +335,8 @@ impl ExchangeWriter {
         if !self.is_response_read() {
             return;
         }
-        match self.budget.charge(head_cost(&head)) {
-            Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), charge.hold(head)))),
+        match self.shared.charge.another(head_cost(&head)) {
+            Some(charge) => drop(self.shared.response.set((self.clock.elapsed(), head, charge))),
             None => self.response.end(BodyEnd::Lost(DropReason::Memory)),
         }
         if self.told {

@@ -13,7 +13,7 @@ fn bounds(lag: u64, share: usize) -> SlotBounds {
 fn body(budget: usize, slots: &[SlotBounds]) -> (BodyWriter, Vec<BodyReader>, Arc<Budget>) {
     let budget = Budget::new(budget);
     let (writer, readers) = BodyWriter::new(slots.iter().cloned(), &budget);
-    (writer, readers, budget)
+    (writer, readers.collect(), budget)
 }
 
 const ROOMY: u64 = 1 << 40;

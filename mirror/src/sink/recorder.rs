@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::budget::{Budget, Share};
 use crate::config::RecordConfig;
@@ -76,18 +76,17 @@ impl Recorder {
         if let Err(reason) = collecting.read(self.max_body).await {
             return account.dropped(reason);
         }
-        let _ = timeout(self.answer_wait, collecting.answered()).await;
-        self.push(collecting, account).await;
+        self.push(&mut collecting, account).await;
     }
 
-    /// Records an exchange whose bodies have been read.
-    async fn push(&self, collecting: Collecting, account: Account) {
-        let collected = match collecting.end().await {
-            Ok(collected) => collected,
-            Err(reason) => return account.dropped(reason),
-        };
+    /// Records an exchange whose bodies have been read. What is left of it then is its head and the like, which the caller has just read: it is
+    /// freed at once.
+    async fn push(&self, collecting: &mut Collecting, account: Account) {
+        if collecting.is_answered() {
+            collecting.read_answers(self.answer_wait).await;
+        }
         let mut batch = self.batch();
-        let refused = batch.push(collected, account).err();
+        let refused = batch.push(collecting, account).err();
         // Where there is no room for more, what is there is to leave at once.
         if batch.len() >= self.flush_bytes || (refused.is_some() && !batch.is_empty()) {
             self.disk.write(batch.take());
@@ -140,7 +139,7 @@ impl Sink for Recorder {
                 let is_over = exchange.is_over() && exchange.own_changes().is_empty();
                 let mut begun = Collecting::new(exchange);
                 match if is_over { begun.take(recorder.max_body) } else { Ok(false) } {
-                    Ok(true) => recorder.push(begun, account).await,
+                    Ok(true) => recorder.push(&mut begun, account).await,
                     Ok(false) => {
                         let recorder = recorder.clone();
                         collecting.spawn(async move { recorder.record(begun, account).await });

@@ -15,6 +15,9 @@ use crate::recording::{Record, RecordedAnswer, RecordedResponse};
 /// What a record's encoding takes beside the bytes it carries: lengths, timings, names.
 const RECORD_OVERHEAD: usize = 512;
 
+/// What most records take of a block's own memory at most.
+const USUAL_RECORD: usize = 8 << 10;
+
 /// What a header line's encoding takes beside its name and value.
 const LINE_OVERHEAD: usize = 8;
 
@@ -39,6 +42,8 @@ pub struct BlockEncoder {
 impl BlockEncoder {
     /// An encoder whose blocks are meant to be taken when they hold about `capacity` bytes.
     pub fn new(capacity: usize) -> Self {
+        // The last record reaches over it, and to grow then would be to copy all.
+        let capacity = capacity.saturating_add(USUAL_RECORD);
         BlockEncoder { block: Block::with_capacity(capacity), capacity }
     }
 

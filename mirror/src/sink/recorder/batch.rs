@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::collect::Collected;
+use super::collect::Collecting;
 use crate::budget::{Budget, Charge, HeldBack, Share};
 use crate::exchange::{Account, Accounts};
 use crate::outcome::DropReason;
@@ -49,14 +49,13 @@ impl Batch {
         }
     }
 
-    /// Adds a record; gives the account back where there is no room for its encoding.
-    pub(super) fn push(&mut self, collected: Collected, account: Account) -> Result<(), (Account, DropReason)> {
+    /// Adds a record; gives the account back where there is none, or no room for its encoding.
+    pub(super) fn push(&mut self, collected: &mut Collecting, account: Account) -> Result<(), (Account, DropReason)> {
         let held = match collected.record(self) {
             Ok(held) => held,
             Err(reason) => return Err((account, reason)),
         };
-        // With it, here and now, goes the memory of the exchange, which this thread has just read.
-        drop(collected);
+        collected.let_go();
         self.pending.bodies.take_over(held);
         self.pending.accounts.add(account);
         Ok(())

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::time::timeout;
 
 use super::batch::Batch;
 use crate::body::{BodyEnd, BodyReader, Chunk};
@@ -17,15 +19,8 @@ use crate::recording::{RecordedAnswer, RecordedMessage, RecordedResponse};
 /// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
 const READ_EVERY: u64 = 256 * 1024;
 
-/// An exchange while its bodies are read.
+/// An exchange as far as it is known.
 pub(super) struct Collecting {
-    exchange: Exchange,
-    request: Body,
-    response: Body,
-}
-
-/// An exchange that has come to its end.
-pub(super) struct Collected {
     exchange: Exchange,
     request: Body,
     response: Body,
@@ -37,7 +32,8 @@ pub(super) struct Collected {
 struct Body {
     /// None where there is nothing to read. What it has not given back, which the record holds, counts to the recorder as long as it is there.
     reader: Option<BodyReader>,
-    pieces: Vec<Bytes>,
+    /// Usually one.
+    pieces: SmallVec<[Bytes; 1]>,
     length: u64,
     trailers: Option<Bytes>,
     truncated: Option<&'static str>,
@@ -49,7 +45,7 @@ struct Body {
 impl Collecting {
     pub(super) fn new(mut exchange: Exchange) -> Collecting {
         let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
-        Collecting { exchange, request: Body::of(request), response: Body::of(response) }
+        Collecting { exchange, request: Body::of(request), response: Body::of(response), answers: Vec::new() }
     }
 
     /// Takes what is there of both bodies, and tells whether that was all.
@@ -72,28 +68,97 @@ impl Collecting {
         .await
     }
 
-    /// Resolves when every target has made something of its copy.
-    pub(super) async fn answered(&self) {
-        poll_fn(|cx| self.exchange.poll_answered(cx)).await;
+    /// Whether there are targets whose answers are to be recorded.
+    pub(super) fn is_answered(&self) -> bool {
+        self.exchange.answers().next().is_some()
     }
 
-    /// The bodies have been read: adds what the targets have made of their copies by now, as the recorder's own stages leave it.
+    /// Waits at most so long until every target has made something of its copy. What they have made by then is recorded, as the recorder's
+    /// own stages leave it.
+    pub(super) async fn read_answers(&mut self, most: Duration) {
+        let _ = timeout(most, poll_fn(|cx| self.exchange.poll_answered(cx))).await;
+        for (target, answer) in self.exchange.answers() {
+            self.answers.push(recorded(&self.exchange, target, answer).await);
+        }
+    }
+
+    /// Adds it to the batch, and says how many bytes of bodies that holds as they came.
     ///
     /// # Errors
-    /// Why there is nothing to record.
-    pub(super) async fn end(self) -> Result<Collected, DropReason> {
-        let Collecting { exchange, request, response } = self;
+    /// Why there is nothing to record, or no room.
+    pub(super) fn record(&self, batch: &mut Batch) -> Result<usize, DropReason> {
+        let exchange = &self.exchange;
         // There was no room for the response's head: the record would tell of an exchange without a response.
-        if let Some(reason) = response.lost
+        if let Some(reason) = self.response.lost
             && exchange.response().is_none()
         {
             return Err(reason);
         }
-        let mut answers = Vec::new();
-        for (target, answer) in exchange.answers() {
-            answers.push(recorded(&exchange, target, answer).await);
+        let trailers = [&self.request, &self.response].map(|body| trailers(body.trailers.as_ref()));
+        let doubt = |odd: bool| match exchange.is_framed_ambiguously() {
+            true => Some("ambiguous framing"),
+            false => (odd || exchange.request.odd).then_some("malformed head"),
+        };
+        let looked = exchange.look_at_response(|response| {
+            let (at, head) = response?;
+            let start = (head.version(), head.status, head.reason);
+            Some(batch.encode(&self.view(Some((at, Some((start, head.headers)))), &trailers, doubt(false))))
+        });
+        if let Some(encoded) = looked {
+            return encoded;
         }
-        Ok(Collected { exchange, request, response, answers })
+        match exchange.response() {
+            None => batch.encode(&self.view::<Header>(None, &trailers, doubt(false))),
+            Some((at, Err(_))) => {
+                batch.encode(&self.view::<Header>(Some((at, None)), &trailers, Some("unreadable response")))
+            }
+            Some((at, Ok(head))) => {
+                let start = (head.version(), head.status, &head.reason[..]);
+                let response = Some((at, Some((start, head.headers.lines()))));
+                batch.encode(&self.view(response, &trailers, doubt(head.odd)))
+            }
+        }
+    }
+
+    /// Lets go of the bodies: what the block has of them is its own.
+    pub(super) fn let_go(&mut self) {
+        (self.request, self.response) = (Body::default(), Body::default());
+    }
+
+    /// The record; with when the response came and its head (version, status, reason, lines), both bodies' trailers, and why it is not to be
+    /// trusted though it came to its end.
+    fn view<'a, L>(
+        &'a self,
+        response: Option<(Duration, Option<Head<'a, L>>)>,
+        [of_request, of_response]: &'a [Vec<(Bytes, Bytes)>; 2],
+        doubt: Option<&'static str>,
+    ) -> RecordView<'a, Header, L> {
+        let exchange = &self.exchange;
+        let head: &RequestHead = &exchange.request;
+        let (response_start, response) = response.unzip();
+        let (end, aborted) = exchange.ended().unzip();
+        RecordView {
+            id: exchange.id().0,
+            started: exchange.started(),
+            source: exchange.origin().source,
+            client: exchange.origin().client,
+            server: exchange.upstream(),
+            method: &head.method,
+            target: &head.target,
+            version: head.version().as_bytes(),
+            request: self.request.view(head.headers.lines(), of_request),
+            response: response.flatten().map(|((version, status, reason), headers)| ResponseView {
+                version: version.as_bytes(),
+                status,
+                reason,
+                message: self.response.view(headers, of_response),
+            }),
+            aborted: aborted.flatten().map(Abort::label).or(doubt),
+            request_end: exchange.request_end(),
+            response_start,
+            end,
+            answers: &self.answers,
+        }
     }
 }
 
@@ -163,75 +228,8 @@ impl Body {
     }
 }
 
-impl Collected {
-    /// Adds it to the batch, and says how many bytes of bodies that holds as they came.
-    ///
-    /// # Errors
-    /// Why there is no room.
-    pub(super) fn record(&self, batch: &mut Batch) -> Result<usize, DropReason> {
-        let exchange = &self.exchange;
-        let trailers = [&self.request, &self.response].map(|body| trailers(body.trailers.as_ref()));
-        let doubt = |odd: bool| match exchange.is_framed_ambiguously() {
-            true => Some("ambiguous framing"),
-            false => (odd || exchange.request.odd).then_some("malformed head"),
-        };
-        let looked = exchange.look_at_response(|response| {
-            let (at, head) = response?;
-            let start = (head.version(), head.status, head.reason);
-            Some(batch.encode(&self.view(Some((at, Some((start, head.headers)))), &trailers, doubt(false))))
-        });
-        if let Some(encoded) = looked {
-            return encoded;
-        }
-        match exchange.response() {
-            None => batch.encode(&self.view::<Header>(None, &trailers, doubt(false))),
-            Some((at, Err(_))) => {
-                batch.encode(&self.view::<Header>(Some((at, None)), &trailers, Some("unreadable response")))
-            }
-            Some((at, Ok(head))) => {
-                let start = (head.version(), head.status, &head.reason[..]);
-                let response = Some((at, Some((start, head.headers.lines()))));
-                batch.encode(&self.view(response, &trailers, doubt(head.odd)))
-            }
-        }
-    }
-
-    /// The record; with when the response came and its head (version, status, reason, lines), both bodies' trailers, and why it is not to be
-    /// trusted though it came to its end.
-    fn view<'a, L>(
-        &'a self,
-        response: Option<(Duration, Option<((&'static str, u16, &'a [u8]), &'a [L])>)>,
-        [of_request, of_response]: &'a [Vec<(Bytes, Bytes)>; 2],
-        doubt: Option<&'static str>,
-    ) -> RecordView<'a, Header, L> {
-        let exchange = &self.exchange;
-        let head: &RequestHead = &exchange.request;
-        let (response_start, response) = response.unzip();
-        let (end, aborted) = exchange.ended().unzip();
-        RecordView {
-            id: exchange.id().0,
-            started: exchange.started(),
-            source: exchange.origin().source,
-            client: exchange.origin().client,
-            server: exchange.upstream(),
-            method: &head.method,
-            target: &head.target,
-            version: head.version().as_bytes(),
-            request: self.request.view(head.headers.lines(), of_request),
-            response: response.flatten().map(|((version, status, reason), headers)| ResponseView {
-                version: version.as_bytes(),
-                status,
-                reason,
-                message: self.response.view(headers, of_response),
-            }),
-            aborted: aborted.flatten().map(Abort::label).or(doubt),
-            request_end: exchange.request_end(),
-            response_start,
-            end,
-            answers: &self.answers,
-        }
-    }
-}
+/// A response's head: its version, status and reason, and its lines.
+type Head<'a, L> = ((&'static str, u16, &'a [u8]), &'a [L]);
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));

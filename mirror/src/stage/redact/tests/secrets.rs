@@ -14,7 +14,7 @@ fn secrets() -> impl Strategy<Value = (&'static str, String)> {
         "[a-z]{3,9}\\.[a-z]{2,6}@[a-z]{3,8}\\.(com|example)".prop_map(|mail| ("pattern: email", mail)),
         "[A-Za-z0-9_-]{20,40}".prop_map(|token| ("pattern: bearer", token)),
         "eyJhbGciOiJIUzI1NiJ9\\.[A-Za-z0-9_-]{10,20}\\.[A-Za-z0-9_-]{10,20}".prop_map(|jwt| ("pattern: jwt", jwt)),
-        "[!-~]{12,20}".prop_map(|value| ("header: X-Key, cookie: key, query: key, form: key, json: key", value)),
+        "[!#-:<-~]{12,20}".prop_map(|value| ("header: X-Key, cookie: key, query: key, form: key, json: key", value)),
     ]
 }
 
@@ -39,7 +39,7 @@ fn json_text(text: &str, which: &[bool]) -> String {
     format!("\"{}\"", spelled.collect::<String>())
 }
 
-/// Whether the secret is in these bytes, as it stands there or spelled otherwise.
+/// Whether a part of the secret, of six characters or more, is in these bytes, as it stands there or spelled otherwise.
 fn has(bytes: &[u8], secret: &str) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let decoded = form_urlencoded::parse(format!("x={}", text.replace('&', "%26")).as_bytes())
@@ -47,7 +47,10 @@ fn has(bytes: &[u8], secret: &str) -> bool {
         .map(|(_, value)| value.into_owned());
     let unescaped =
         json::read_all(bytes).map(|documents| documents.iter().map(|it| format!("{it:?}")).collect::<String>());
-    [Some(text.into_owned()), decoded, unescaped.ok()].into_iter().flatten().any(|text| text.contains(secret))
+    [Some(text.into_owned()), decoded, unescaped.ok()]
+        .into_iter()
+        .flatten()
+        .any(|text| (0..secret.len() - 5).any(|at| text.contains(&secret[at..at + 6])))
 }
 
 proptest! {
@@ -59,8 +62,6 @@ proptest! {
         with in prop::sample::select(vec!["mask", "remove", "hash"]),
     ) {
         let named = rule.starts_with("header");
-        // A cookie ends at its semicolon, and a value has no white space around it.
-        prop_assume!(!named || !(secret.contains([';', '"'])));
         let shown = if rule == "pattern: bearer" { format!("Bearer {secret}") } else { secret.clone() };
         let encoded = percent(&shown, &which);
         let (target, line) = match place {
@@ -108,7 +109,9 @@ proptest! {
         let head = headers(&format!("Content-Type: {content_type}\nContent-Encoding: {coding}\n"));
         let codings = Codings::of(&head).unwrap();
         let sent = codings.encode(text.as_bytes());
-        let sent = sent.slice(..sent.len().saturating_sub(cut / 20 * cut));
+        // What is coded may be damaged. (That a body was cut off is told by its source, and it is withheld.)
+        let cut = if codings.is_identity() { 0 } else { cut / 20 * cut };
+        let sent = sent.slice(..sent.len().saturating_sub(cut));
         let rules = rules(&format!("{{{rule}, with: {with}, encoding: {encoding}, max_body: {most}}}"));
         let budget = Budget::new(1 << 30);
         let Ok(looked) = rules.body(&head, &sent, &|n| budget.charge(n), &mut Tally::default()) else { return Ok(()) };
