@@ -2,8 +2,6 @@
 //! where the message ends. Anything a server may have taken is taken here: leading empty lines, LF alone, a missing reason phrase or
 //! target, folded lines, lines without a colon, any bytes in a value. The bytes go on as they are; nothing is repaired.
 
-use std::ops::Range;
-
 /// The longest head, in bytes: as the shadow sink bounds a target's answers, and far over what servers accept.
 pub(super) const MAX_HEAD: usize = 256 * 1024;
 
@@ -212,25 +210,26 @@ impl Field<'_> {
 pub(super) fn fields(lines: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let first = line_at(lines, at)?;
-        let mut end = first.end;
-        while let Some(fold) = line_at(lines, end).filter(|l| matches!(lines[l.start], b' ' | b'\t')) {
-            end = fold.end;
+        let first = end_of_line(lines, at)?;
+        let mut end = first;
+        while let Some(b' ' | b'\t') = lines.get(end) {
+            end = end_of_line(lines, end)?;
         }
-        at = end;
-        let line = &lines[first.start..end];
-        let (name, value) = match memchr::memchr(b':', &lines[first.clone()]) {
+        let line = &lines[at..end];
+        let (name, value) = match memchr::memchr(b':', &lines[at..first]) {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (&line[..0], line),
         };
-        let spaced = name.len() != name.trim_ascii().len();
-        Some(Field { name: name.trim_ascii(), value: value.trim_ascii(), spaced, folded: end != first.end })
+        at = end;
+        let token = name.trim_ascii();
+        Some(Field { name: token, value: value.trim_ascii(), spaced: name.len() != token.len(), folded: end != first })
     })
 }
 
-fn line_at(lines: &[u8], at: usize) -> Option<Range<usize>> {
+/// Behind the line that starts at `at`; none where nothing does.
+fn end_of_line(lines: &[u8], at: usize) -> Option<usize> {
     let rest = lines.get(at..).filter(|rest| !rest.is_empty())?;
-    Some(at..memchr::memchr(b'\n', rest).map_or(lines.len(), |end| at + end + 1))
+    Some(memchr::memchr(b'\n', rest).map_or(lines.len(), |end| at + end + 1))
 }
 
 #[cfg(test)]
