@@ -1,7 +1,7 @@
 //! Changes a running engine: other settings, a sink that pauses, another fraction.
 //!
-//! Every change makes a [`Generation`] and puts it in the place of the one before. What is under way notices nothing, and the source that begins an
-//! exchange meanwhile waits for nobody. Changes are made one after another.
+//! Every change makes a generation of stages and sinks, and puts it in the place of the one before. What is under way notices nothing, and the
+//! source that begins an exchange meanwhile waits for nobody. Changes are made one after another.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -132,6 +132,9 @@ impl Control {
     pub fn reload(&self, config: &Config) -> Result<Vec<Change>, ControlError> {
         let inner = &*self.0;
         let _one_by_one = locked(&inner.changing);
+        if locked(&inner.running).is_none() {
+            return Err(ControlError::Draining);
+        }
         let (before, generation) = (locked(&inner.config).clone(), inner.generation.load_full());
         let mut next = {
             let (programs, _within) = (inner.programs.select(), inner.runtime.enter());

@@ -19,7 +19,8 @@
 //! follows is written into an [`source::ExchangeWriter`]: a body's bytes are appended to a lock-free chain ([`body`]) that every
 //! sink reads at its own pace; a sink that falls too far behind is cut off, alone.
 //!
-//! Each exchange belongs to the [generation] of stages and sinks that it began in, so that others can be put in their place meanwhile.
+//! Each exchange belongs to the generation of stages and sinks that it began in, to its end, so that others can be put in their place meanwhile
+//! ([`control`]).
 //!
 //! On the engine's threads the fan-out parses the head, runs the stages, and puts the exchange into each sink's bounded queue. Sinks
 //! ([`sink`]) work while the exchange is still under way: a shadow sends its copy as the body flows.
@@ -27,9 +28,6 @@
 //! A stage ([`stage`]) that needs more than the head says so, and the exchange is held back for the sinks behind it until that is there: the
 //! request's body as a whole ([`collected`]), more of the response, or work of the stage's own, as where a program of the user's looks at it ([`middleware`]). How responses are to be changed is put on the
 //! exchange; they go through a relay when they come, and nothing waits for them.
-//!
-//! All of this can change while it runs ([`control`]): an exchange meets the stages and sinks of the generation that it began in, to its end, and a
-//! reload puts another generation in its place for those that begin later.
 //!
 //! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
 //! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.

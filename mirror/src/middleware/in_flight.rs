@@ -182,12 +182,12 @@ impl InFlight {
         given().find(|number| Some(self.pending[number].message.meta.at) == printed.at).or_else(|| given().next())
     }
 
-    /// Looks at the clock; `read` is how many bytes the program has read so far. Gives how many messages it did not get to in time.
+    /// Looks at the clock; `read` is how many bytes the program has read so far, as far as is known. Gives how many messages it did not get to in time.
     pub(super) fn tick(&mut self, read: u64, now: Instant) -> u64 {
         if self.down_until.is_none() && (read > self.read || read >= self.given) {
             self.alive = now;
         }
-        self.read = read;
+        self.read = self.read.max(read);
         self.note_read(now);
         let (timeout, silent) = (self.bounds.timeout, now.saturating_duration_since(self.alive));
         let mut failed = 0;

@@ -151,6 +151,16 @@ async fn a_program_that_never_reads_fails_what_it_is_given_and_is_made_to_end() 
 }
 
 #[tokio::test]
+async fn a_program_that_closes_its_stdin_filters_nothing() {
+    let rig = Rig::new();
+    let middleware = rig.start("exec <&-; sleep 1000", "timeout: 200ms");
+    for id in 0..2 {
+        assert_eq!(middleware.send(0, message(id)).await, Reply::Failed);
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn a_program_ends_with_its_stdin_and_may_do_so_in_peace() {
     let rig = Rig::new();
     let folder = tempfile::tempdir().unwrap();

@@ -264,8 +264,10 @@ impl Worker {
             let now = Instant::now();
             // First what was written: of what comes between the two it seems not to have read as much as it has.
             let written = self.written.load(SeqCst);
-            let unread = self.stdin().as_ref().map_or(0, |stdin| rustix::io::ioctl_fionread(stdin).unwrap_or(0));
-            let failed = self.in_flight().tick(written.saturating_sub(unread), now);
+            // Without a stdin it reads no more.
+            let unread = self.stdin().as_ref().and_then(|stdin| rustix::io::ioctl_fionread(stdin).ok());
+            let read = unread.map_or(0, |unread| written.saturating_sub(unread));
+            let failed = self.in_flight().tick(read, now);
             self.more.notify_one();
             if let Some(messages) = stalled.happened(failed, now) {
                 let timeout = self.config.timeout.0;

@@ -27,6 +27,20 @@ pub(super) struct Collecting {
     answers: Vec<RecordedAnswer>,
 }
 
+/// A response, with its head where that can be read.
+struct Seen<'a, L> {
+    /// Since the exchange began.
+    at: Duration,
+    head: Option<Head<'a, L>>,
+}
+
+struct Head<'a, L> {
+    version: &'static str,
+    status: u16,
+    reason: &'a [u8],
+    headers: &'a [L],
+}
+
 /// A body as far as it is kept.
 #[derive(Default)]
 struct Body {
@@ -101,8 +115,9 @@ impl Collecting {
         };
         let looked = exchange.look_at_response(|response| {
             let (at, head) = response?;
-            let start = (head.version(), head.status, head.reason);
-            Some(batch.encode(&self.view(Some((at, Some((start, head.headers)))), &trailers, doubt(false))))
+            let (version, status, reason, headers) = (head.version(), head.status, head.reason, head.headers);
+            let seen = Seen { at, head: Some(Head { version, status, reason, headers }) };
+            Some(batch.encode(&self.view(Some(seen), &trailers, doubt(false))))
         });
         if let Some(encoded) = looked {
             return encoded;
@@ -110,12 +125,14 @@ impl Collecting {
         match exchange.response() {
             None => batch.encode(&self.view::<Header>(None, &trailers, doubt(false))),
             Some((at, Err(_))) => {
-                batch.encode(&self.view::<Header>(Some((at, None)), &trailers, Some("unreadable response")))
+                let seen = Seen::<Header> { at, head: None };
+                batch.encode(&self.view(Some(seen), &trailers, Some("unreadable response")))
             }
             Some((at, Ok(head))) => {
-                let start = (head.version(), head.status, &head.reason[..]);
-                let response = Some((at, Some((start, head.headers.lines()))));
-                batch.encode(&self.view(response, &trailers, doubt(head.odd)))
+                let (version, status, reason, headers) =
+                    (head.version(), head.status, &head.reason[..], head.headers.lines());
+                let seen = Seen { at, head: Some(Head { version, status, reason, headers }) };
+                batch.encode(&self.view(Some(seen), &trailers, doubt(head.odd)))
             }
         }
     }
@@ -125,17 +142,16 @@ impl Collecting {
         (self.request, self.response) = (Body::default(), Body::default());
     }
 
-    /// The record; with when the response came and its head (version, status, reason, lines), both bodies' trailers, and why it is not to be
-    /// trusted though it came to its end.
+    /// The record; with the response's head, both bodies' trailers, and why it is not to be trusted though it came to its end.
     fn view<'a, L>(
         &'a self,
-        response: Option<(Duration, Option<Head<'a, L>>)>,
+        response: Option<Seen<'a, L>>,
         [of_request, of_response]: &'a [Vec<(Bytes, Bytes)>; 2],
         doubt: Option<&'static str>,
     ) -> RecordView<'a, Header, L> {
         let exchange = &self.exchange;
         let head: &RequestHead = &exchange.request;
-        let (response_start, response) = response.unzip();
+        let (response_start, response) = response.map(|seen| (seen.at, seen.head)).unzip();
         let (end, aborted) = exchange.ended().unzip();
         RecordView {
             id: exchange.id().0,
@@ -147,11 +163,11 @@ impl Collecting {
             target: &head.target,
             version: head.version().as_bytes(),
             request: self.request.view(head.headers.lines(), of_request),
-            response: response.flatten().map(|((version, status, reason), headers)| ResponseView {
-                version: version.as_bytes(),
-                status,
-                reason,
-                message: self.response.view(headers, of_response),
+            response: response.flatten().map(|head| ResponseView {
+                version: head.version.as_bytes(),
+                status: head.status,
+                reason: head.reason,
+                message: self.response.view(head.headers, of_response),
             }),
             aborted: aborted.flatten().map(Abort::label).or(doubt),
             request_end: exchange.request_end(),
@@ -227,9 +243,6 @@ impl Body {
         MessageView { headers, body: &self.pieces, body_length: self.length, trailers, truncated: self.truncated }
     }
 }
-
-/// A response's head: its version, status and reason, and its lines.
-type Head<'a, L> = ((&'static str, u16, &'a [u8]), &'a [L]);
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
     let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
