@@ -21,13 +21,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use crossbeam_utils::atomic::AtomicCell;
 use smallvec::SmallVec;
 
-use crate::budget::{Budget, Share};
+use crate::budget::Budget;
 use crate::outcome::{Abort, DropReason};
+
+mod slot;
+
+pub use slot::SlotBounds;
+use slot::{DETACHED, FLAGS, Slot};
 
 /// What a chunk costs beside its bytes: its cell, its owner and the allocator's rounding. Without it, bodies of one-byte
 /// chunks would hold a hundred times their bound.
@@ -77,90 +80,6 @@ impl Drop for Cell {
     }
 }
 
-/// The bounds of one reader.
-#[derive(Debug, Clone)]
-pub struct SlotBounds {
-    /// How many bytes it may be behind the writer.
-    pub lag: u64,
-    /// What it holds back counts to this share.
-    pub share: Arc<Share>,
-}
-
-struct Slot {
-    bounds: SlotBounds,
-    /// The reader's place; none while the reader looks at it, and after a cut.
-    place: AtomicCell<Option<Arc<Cell>>>,
-    /// Cost of what was appended and not yet released, and the flags. Whoever sets a flag takes what is behind off the share.
-    behind: AtomicU64,
-    /// The total at which the writer wakes the reader.
-    wake_at: AtomicU64,
-    waker: AtomicWaker,
-}
-
-const CUT_LAG: u64 = 1 << 63;
-const CUT_SHARE: u64 = 1 << 62;
-const DETACHED: u64 = 1 << 61;
-const FLAGS: u64 = CUT_LAG | CUT_SHARE | DETACHED;
-
-impl Slot {
-    /// The writer's side: `n` more is behind, which may cut the reader off.
-    fn add(&self, n: u64) {
-        let before = self.behind.fetch_add(n, SeqCst);
-        if before & FLAGS != 0 {
-            self.behind.fetch_sub(n, SeqCst);
-            return;
-        }
-        let within_share = self.bounds.share.add(n as usize);
-        let flag = match (before + n > self.bounds.lag, within_share) {
-            (true, _) => CUT_LAG,
-            (_, false) => CUT_SHARE,
-            _ => return,
-        };
-        self.set(flag);
-        drop(self.place.take());
-    }
-
-    /// The reader's side: `n` is no longer held.
-    fn release(&self, n: u64) {
-        if self.behind.fetch_sub(n, SeqCst) & FLAGS == 0 {
-            self.bounds.share.sub(n as usize);
-        }
-    }
-
-    fn set(&self, flag: u64) {
-        let before = self.behind.fetch_or(flag, SeqCst);
-        if before & FLAGS == 0 {
-            self.bounds.share.sub(before as usize);
-        }
-    }
-
-    /// Looks at the reader's place and moves it. The place is the reader's own for that moment; a writer that cuts meanwhile
-    /// finds none to take away, so that the flag is looked at again once the place is back.
-    fn look<R>(&self, at: impl FnOnce(&mut Arc<Cell>) -> R) -> Result<R, DropReason> {
-        let mut place = match self.place.take() {
-            Some(place) => place,
-            None => return Err(self.cut().unwrap_or(DropReason::Lag)),
-        };
-        let seen = at(&mut place);
-        self.place.store(Some(place));
-        match self.cut() {
-            None => Ok(seen),
-            Some(reason) => {
-                drop(self.place.take());
-                Err(reason)
-            }
-        }
-    }
-
-    fn cut(&self) -> Option<DropReason> {
-        match self.behind.load(SeqCst) {
-            b if b & CUT_LAG != 0 => Some(DropReason::Lag),
-            b if b & CUT_SHARE != 0 => Some(DropReason::Share),
-            _ => None,
-        }
-    }
-}
-
 /// What the writer and all readers of one body share.
 struct Flow {
     /// With one recorder or target, in no memory of their own.
@@ -184,13 +103,7 @@ impl BodyWriter {
     /// A body with a reader for each of `slots`, in their order.
     pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Readers) {
         let root = Arc::new(Cell::default());
-        let slots = slots.map(|bounds| Slot {
-            bounds,
-            place: AtomicCell::new(Some(root.clone())),
-            behind: AtomicU64::new(0),
-            wake_at: AtomicU64::new(0),
-            waker: AtomicWaker::new(),
-        });
+        let slots = slots.map(|bounds| Slot::new(bounds, root.clone()));
         let flow = Arc::new(Flow {
             slots: slots.collect(),
             total: AtomicU64::new(0),

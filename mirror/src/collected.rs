@@ -89,17 +89,24 @@ impl Gathered {
             Some(Ok(BodyEnd::Complete(trailers))) if !self.missing => trailers.clone(),
             Some(_) => return Collected::Cut,
         };
-        let bytes = match self.pieces.as_slice() {
-            [] => Bytes::new(),
-            [one] => one.clone(),
-            several => {
-                let length = several.iter().map(Bytes::len).sum();
-                let Some(charge) = charge.another(length) else { return Collected::TooLong };
-                let mut whole = BytesMut::with_capacity(length);
-                several.iter().for_each(|piece| whole.extend_from_slice(piece));
-                charge.hold(whole.freeze())
-            }
-        };
-        Collected::Whole { bytes, trailers }
+        match in_one_piece(&self.pieces, charge) {
+            Some(bytes) => Collected::Whole { bytes, trailers },
+            None => Collected::TooLong,
+        }
     }
+}
+
+/// A body's pieces as one. A copy, where there are several, is charged to where `charge` is; none where there is no room for it.
+pub(crate) fn in_one_piece(pieces: &[Bytes], charge: &Charge) -> Option<Bytes> {
+    Some(match pieces {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        several => {
+            let length = several.iter().map(Bytes::len).sum();
+            let charge = charge.another(length)?;
+            let mut whole = BytesMut::with_capacity(length);
+            several.iter().for_each(|piece| whole.extend_from_slice(piece));
+            charge.hold(whole.freeze())
+        }
+    })
 }

@@ -27,6 +27,8 @@ pub(crate) struct Generation {
     pub(crate) keeps_answers: bool,
     /// Whether a sink is paused.
     pub(crate) pauses: bool,
+    /// Whether a stage may wait for a response's head.
+    pub(crate) waits_for_heads: bool,
 }
 
 impl Generation {
@@ -49,9 +51,11 @@ impl Generation {
             let seen = left.max(for_stages.unwrap_or_default());
             sink.kept_answers = share.map(|share| KeptAnswers { share, seen, left });
         }
+        let waits_for_heads = pipeline.needs_response() || sinks.iter().any(|sink| sink.pipeline.needs_response());
         Generation {
             keeps_answers: reader.is_some() && sinks.iter().any(|sink| sink.answers),
             pauses: sinks.iter().any(|sink| sink.paused),
+            waits_for_heads,
             pipeline,
             sinks: sinks.into(),
             queues,

@@ -46,11 +46,10 @@ impl Looks {
         match need {
             Need::Work(work) => return Some(work.await(exchange)),
             Need::Body => {
-                if let Some((mut reader, most)) = self.request.take() {
-                    let body = gather(&mut reader, most).await.whole(exchange.charge());
-                    exchange.collected(body);
-                    return None;
-                }
+                // Without: it was there before.
+                let Some((mut reader, most)) = self.request.take() else { return Some(Verdict::Continue) };
+                let body = gather(&mut reader, most).await.whole(exchange.charge());
+                exchange.collected(body);
             }
             Need::Response => {
                 let Some(reader) = &mut self.response else { return Some(Verdict::Continue) };
@@ -66,10 +65,8 @@ impl Looks {
                 }
                 exchange.see_response(Some(length + reader.lost()));
                 self.response = None;
-                return None;
             }
         }
-        // It was there before.
-        Some(Verdict::Continue)
+        None
     }
 }

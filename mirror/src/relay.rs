@@ -53,16 +53,12 @@ struct Relay {
 
 impl Relay {
     async fn run(mut self) {
-        // The head is told before the first byte, and at the end it has not come.
-        let cut = poll_fn(|cx| self.source.poll_behind(cx, 1)).await.err();
+        // The head is told before the first byte, and at the end it has not come. Cut off or not: a head that came is not to be told unchanged.
+        let _ = poll_fn(|cx| self.source.poll_behind(cx, 1)).await;
         let head = self.of.response().and_then(|(_, head)| head.ok());
-        let end = match (cut, head) {
-            (Some(reason), _) => BodyEnd::Lost(reason),
-            (None, Some(head)) => self.change(head).await,
-            (None, None) => {
-                self.tell(None);
-                self.stream().await
-            }
+        let end = match head {
+            Some(head) => self.change(head).await,
+            None => self.stream().await,
         };
         self.tell(None);
         self.body.lose(self.source.lost());
@@ -151,5 +147,46 @@ impl Relay {
     fn withhold(&mut self, piece: Bytes) {
         self.source.done_with(&piece);
         self.body.lose(piece.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::SlotBounds;
+    use crate::budget::{Budget, Share};
+    use crate::http1::Headers;
+    use crate::stage::BoxFuture;
+
+    /// Hides all that it sees of a response with a body.
+    struct Hide;
+
+    impl ResponseChange for Hide {
+        fn head(&self, _of: &Exchange, _head: &mut ResponseHead) {}
+
+        fn body_bound(&self, _head: &ResponseHead) -> Option<u64> {
+            Some(100)
+        }
+
+        fn body<'a>(&'a self, _of: &'a Exchange, head: &'a mut ResponseHead, _: Collected) -> BoxFuture<'a, NewBody> {
+            head.headers = Headers::default();
+            Box::pin(std::future::ready(NewBody::Withheld))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_is_not_told_unchanged_where_the_body_was_cut_off() {
+        let mut exchange = Exchange::of_head("GET / HTTP/1.1\r\nHost: a\r\n\r\n", None)
+            .responded("HTTP/1.1 200 OK\r\nX: secret\r\n\r\n");
+        exchange.change_responses(Arc::new(Hide));
+        let (budget, bounds) = (Budget::new(1 << 20), |lag| SlotBounds { lag, share: Share::new(1 << 20) });
+        let (mut source, mut of_source) = BodyWriter::new([bounds(500)].into_iter(), &budget);
+        let (body, mut readers) = BodyWriter::new([bounds(1 << 20)].into_iter(), &budget);
+        source.append(Bytes::from(vec![b'x'; 1000]));
+        start(&mut exchange, 0, of_source.next().unwrap(), body);
+        let (_, head) = exchange.response().unwrap();
+        assert_eq!((head.unwrap().headers, exchange.is_over()), (Headers::default(), false));
+        let end = readers.next().unwrap().next().await;
+        assert_eq!(end, Ok(Chunk::End(BodyEnd::Lost(DropReason::Withheld))));
     }
 }

@@ -18,7 +18,6 @@ use crate::exchange::{Account, Answer, Answers, ExchangeId, Origin, Shared};
 use crate::generation::Generation;
 use crate::looks::Looks;
 use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
-use crate::pipeline::Pipeline;
 use crate::pressure::{Arriving, OneArriving, Pressure};
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
@@ -247,8 +246,7 @@ impl Tap {
             response: response_body,
             _counted: counted,
         });
-        let told = pipelines().any(Pipeline::needs_response);
-        Some(ExchangeWriter { shared, clock, request, response, told })
+        Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads })
     }
 
     /// Whether anything takes exchanges at all.

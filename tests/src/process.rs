@@ -18,6 +18,8 @@ use crate::summary::Summary;
 use crate::terminal::Terminal;
 use crate::{WITHIN, wait_for};
 
+mod memory;
+
 type Written = Arc<Mutex<Vec<u8>>>;
 
 /// A running `mirror`; killed when it is dropped.
@@ -251,32 +253,6 @@ impl Mirror {
         self.wait_for(WITHIN * 2, |metrics| {
             metrics.sinks().iter().all(|sink| (metrics.offered(sink), metrics.settled(sink)) == (count, count))
         })
-    }
-
-    /// The most memory that it has had resident so far, in bytes.
-    ///
-    /// # Panics
-    /// When the process is gone.
-    #[track_caller]
-    pub fn peak_resident(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    /// The bytes that are resident now because they are in files: the program's code above all, of which a debug build has three times as much.
-    ///
-    /// # Panics
-    /// When the process is gone.
-    #[track_caller]
-    pub fn resident_code(&self) -> u64 {
-        self.status("RssFile:")
-    }
-
-    #[track_caller]
-    fn status(&self, what: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a size");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-        kib * 1024
     }
 
     /// The log so far.

@@ -294,7 +294,7 @@ fn a_response_that_is_filtered_is_recorded_by_its_status() {
     let (upstream, target) = (Server::answering(move |_| answer), Server::answering(move |_| answer));
     let record = programs.path("traffic.avro");
     let stage =
-        json!([{ "middleware": { "command": programs.python("if kind == b'1': out(message)"), "timeout": "500ms" } }]);
+        json!([{ "middleware": { "command": programs.python("if kind == b'1': out(message)"), "timeout": "2s" } }]);
     let config = Config::upstream(upstream.address())
         .shadow("target", target.address())
         .set("record", json!({ "path": record, "answer_wait": "10s" }))

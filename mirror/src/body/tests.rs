@@ -5,6 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::budget::Share;
 
 fn bounds(lag: u64, share: usize) -> SlotBounds {
     SlotBounds { lag, share: Share::new(share) }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
+use crate::budget::Charge;
+use crate::collected::{Collected, in_one_piece};
 use crate::http1::ResponseHead;
-use crate::outcome::Outcome;
+use crate::outcome::{DropReason, Outcome};
 
 /// What a target answered.
 #[derive(Debug, Clone)]
@@ -27,6 +29,31 @@ pub struct Response {
     pub first_byte: Duration,
     /// From the first byte sent to the answer's end.
     pub total: Duration,
+}
+
+impl Response {
+    /// The body, where all of it was kept and is at most so many bytes. A copy is charged to where `charge` is.
+    pub(crate) fn collected(&self, most: u64, charge: &Charge) -> Collected {
+        let is_whole = self.truncated.is_none() && self.body_length <= most;
+        match is_whole.then(|| in_one_piece(&self.body, charge)).flatten() {
+            Some(bytes) => Collected::Whole { bytes, trailers: None },
+            None => Collected::TooLong,
+        }
+    }
+
+    /// Puts in another body, which is charged to where `charge` is; withheld where there is no room for it. The framing is the caller's to mend.
+    pub(crate) fn replace_body(&mut self, bytes: Bytes, charge: &Charge) {
+        match charge.another(bytes.len()) {
+            Some(charge) => (self.body_length, self.body) = (bytes.len() as u64, vec![charge.hold(bytes)]),
+            None => self.withhold_body(),
+        }
+    }
+
+    /// Nobody gets to see the body.
+    pub(crate) fn withhold_body(&mut self) {
+        self.body.clear();
+        self.truncated = Some(DropReason::Withheld.label());
+    }
 }
 
 /// What a target made of its copy.

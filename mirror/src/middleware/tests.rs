@@ -77,7 +77,7 @@ fn python(change: &str) -> String {
 async fn what_a_program_prints_is_the_reply() {
     let rig = Rig::new();
     let middleware =
-        rig.start(&python("None if b\"/3 \" in message else message.replace(b\"/2 \", b\"/two \")"), "timeout: 300ms");
+        rig.start(&python("None if b\"/3 \" in message else message.replace(b\"/2 \", b\"/two \")"), "timeout: 2s");
     let replies = [1, 2, 3].map(|id| middleware.send(0, message(id)));
     let [one, two, three] = replies;
     assert_eq!(one.await, Reply::Unchanged);

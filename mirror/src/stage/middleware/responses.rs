@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -116,54 +115,25 @@ impl ResponseChange for Responses {
             // Programs that compare the two await the application's response first, and a target may be the faster of them.
             let mut told = self.told.subscribe();
             let _ = timeout(self.inner.timeout, told.wait_for(|told| *told)).await;
-            let body = collected(of, answer, self.inner.max_body);
+            let body = answer.collected(self.inner.max_body, of.charge());
             match self.see(of, (Kind::Answer, at, answer.total), &answer.head, body).await {
                 Seen::Same => {}
                 Seen::Changed(head, body) => {
                     answer.head = head;
-                    let Some(body) = body else { return };
-                    match of.charge().another(body.len()) {
-                        Some(charge) => {
-                            answer.body_length = body.len() as u64;
-                            answer.body = vec![charge.hold(body)];
-                        }
-                        None => withhold(answer),
+                    if let Some(body) = body {
+                        answer.replace_body(body, of.charge());
                     }
                 }
                 Seen::Hidden => {
                     hide(&mut answer.head);
-                    withhold(answer);
+                    answer.withhold_body();
+                    answer.trailers = None;
                 }
             }
         })
     }
 }
 
-/// What was kept of an answer in one piece.
-fn collected(of: &Exchange, answer: &Response, most: u64) -> Collected {
-    if answer.truncated.is_some() || answer.body_length > most {
-        return Collected::TooLong;
-    }
-    let bytes = match answer.body.as_slice() {
-        [] => Bytes::new(),
-        [one] => one.clone(),
-        several => {
-            let length = several.iter().map(Bytes::len).sum();
-            let Some(charge) = of.charge().another(length) else { return Collected::TooLong };
-            let mut whole = BytesMut::with_capacity(length);
-            several.iter().for_each(|piece| whole.extend_from_slice(piece));
-            charge.hold(whole.freeze())
-        }
-    };
-    Collected::Whole { bytes, trailers: None }
-}
-
 fn hide(head: &mut ResponseHead) {
     head.headers = Headers::default();
-}
-
-fn withhold(answer: &mut Response) {
-    answer.body.clear();
-    answer.trailers = None;
-    answer.truncated = Some(DropReason::Withheld.label());
 }

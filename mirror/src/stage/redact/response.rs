@@ -12,9 +12,6 @@ use crate::exchange::{Exchange, Response};
 use crate::http1::ResponseHead;
 use crate::stage::{BoxFuture, NewBody, ResponseChange};
 
-/// What a recording says of a body that nobody gets to see.
-const WITHHELD: &str = crate::outcome::DropReason::Withheld.label();
-
 /// Redacts the response of one exchange, and the answers.
 pub(super) struct Responses {
     rules: Arc<Rules>,
@@ -75,37 +72,22 @@ impl ResponseChange for Responses {
         Box::pin(async move {
             let mut tally = Tally::default();
             if self.rules.looks_into_bodies() {
-                let (looked, within) = self.look(of, &answer.head, collected(answer)).await;
+                let body = answer.collected(self.rules.max_body, of.charge());
+                let (looked, within) = self.look(of, &answer.head, body).await;
                 within.add_to(&self.rules.metrics);
                 mend(&mut answer.head.headers, &looked);
-                let new = looked.map(|content| match content {
-                    None => Some(None),
-                    // What is kept is paid for.
-                    Some(content) => Some(Some(of.charge().another(content.bytes.len())?.hold(content.bytes))),
-                });
-                match new {
-                    Ok(Some(None)) => {}
-                    Ok(Some(Some(bytes))) => {
-                        answer.head.headers.set_length(bytes.len() as u64, false);
-                        (answer.body_length, answer.body) = (bytes.len() as u64, vec![bytes]);
+                match looked {
+                    Ok(None) => {}
+                    Ok(Some(content)) => {
+                        answer.head.headers.set_length(content.bytes.len() as u64, false);
+                        answer.replace_body(content.bytes, of.charge());
                     }
-                    Ok(None) | Err(_) => {
-                        (answer.body, answer.truncated) = (Vec::new(), Some(WITHHELD));
-                    }
+                    Err(_) => answer.withhold_body(),
                 }
             }
             self.rules.response(&mut answer.head, &mut tally);
             answer.trailers = answer.trailers.take().and_then(|section| self.rules.trailers(&section, &mut tally));
             tally.add_to(&self.rules.metrics);
         })
-    }
-}
-
-/// The body of an answer, as far as it was kept.
-fn collected(answer: &Response) -> Collected {
-    match (answer.truncated, answer.body.as_slice()) {
-        (Some(_), _) => Collected::Cut,
-        (None, [one]) => Collected::Whole { bytes: one.clone(), trailers: None },
-        (None, pieces) => Collected::Whole { bytes: pieces.concat().into(), trailers: None },
     }
 }
