@@ -9,7 +9,12 @@ use bytes::Bytes;
 
 pub mod avro;
 pub mod file;
+mod format;
+mod recordings;
 pub(crate) mod view;
+
+pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
+pub use recordings::{OpenError, Recordings};
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]

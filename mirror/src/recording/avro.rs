@@ -45,7 +45,7 @@ pub use header::HeaderError;
 pub use reader::{Losses, Reader};
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
-pub(super) use container::{MARKER_LENGTH, new_marker};
+pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};
 pub(crate) use encode::Size;
 pub(super) use header::{Codec, Header, is_start_of_header, write as header};
 pub(super) use input::Input;

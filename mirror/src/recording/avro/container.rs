@@ -9,7 +9,8 @@ use zstd::zstd_safe::{CParameter, InBuffer, OutBuffer, ResetDirective, compress_
 
 use super::block::Block;
 use super::long::{self, MAX_LENGTH};
-use super::{MAX_BLOCK, header};
+use super::{BlockEncoder, MAX_BLOCK, header};
+use crate::recording::{Record, WriteRecords};
 
 /// The length of a file's marker.
 pub(crate) const MARKER_LENGTH: usize = 16;
@@ -186,5 +187,42 @@ impl<W: Write> Writer<W> {
     /// The output, given back; whatever was written is in it.
     pub fn into_inner(self) -> W {
         self.output
+    }
+}
+
+/// What a block of a [`RecordWriter`] holds before it is written: as `record.flush_bytes` by default.
+const BLOCK: usize = 256 << 10;
+
+/// Writes records one by one, in blocks of 256 KiB before compression.
+pub(in crate::recording) struct RecordWriter<W> {
+    encoder: BlockEncoder,
+    writer: Writer<W>,
+}
+
+impl<W: Write> RecordWriter<W> {
+    /// Begins a recording with its header.
+    pub(in crate::recording) fn new(output: W) -> io::Result<Self> {
+        Ok(RecordWriter { encoder: BlockEncoder::new(BLOCK), writer: Writer::new(output)? })
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        self.writer.write_block(&self.encoder.take())
+    }
+}
+
+impl<W: Write + Send> WriteRecords for RecordWriter<W> {
+    fn write(&mut self, record: &Record) -> io::Result<()> {
+        let too_large = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        self.encoder.push(record).map_err(too_large)?;
+        if self.encoder.len() >= BLOCK { self.write_block() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_block()?;
+        self.writer.output.flush()
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.flush()
     }
 }
