@@ -19,6 +19,12 @@ pub struct RecordConfig {
     /// Stages that exchanges pass before they are recorded, after those for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pipeline: Vec<StageConfig>,
+    /// Record the responses too. Without them a record is the request, written as soon as that is whole.
+    #[serde(default = "default_both")]
+    pub responses: bool,
+    /// Record what the targets answered too.
+    #[serde(default = "default_both")]
+    pub answers: bool,
     /// Bodies longer than this are cut, and marked as cut.
     #[serde(default = "default_max_body")]
     pub max_body: ByteSize,
@@ -53,6 +59,8 @@ impl RecordConfig {
             path: path.into(),
             fraction: None,
             pipeline: Vec::new(),
+            responses: default_both(),
+            answers: default_both(),
             max_body: default_max_body(),
             flush_bytes: default_flush_bytes(),
             flush_interval: default_flush_interval(),
@@ -65,6 +73,9 @@ impl RecordConfig {
     }
 }
 
+fn default_both() -> bool {
+    true
+}
 fn default_max_body() -> ByteSize {
     ByteSize::mib(10)
 }

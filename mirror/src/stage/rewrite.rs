@@ -6,7 +6,7 @@ use bytes::Bytes;
 use regex::bytes::Regex;
 
 use crate::condition::{Condition, target_parts};
-use crate::config::{BodyEdits, Edits, PathEdit, RewriteConfig};
+use crate::config::{BodyEdits, Edits, HostEdit, PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
 use crate::http1::{Framing, Header, Headers, RequestHead, request_framing};
@@ -36,7 +36,7 @@ pub(crate) const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
-/// Rewrites the request as configured, in the order: method, path, query, host, headers, cookies, body; and the response when it comes.
+/// Rewrites the request as configured, in the order: method, target, path, query, host, headers, cookies, body; and the response when it comes.
 pub struct Rewrite {
     when: Option<Condition>,
     path: Option<NewPath>,
@@ -86,11 +86,14 @@ impl Stage for Rewrite {
         if let Some(method) = &config.method {
             head.method = Bytes::copy_from_slice(method.as_str().as_bytes());
         }
+        if let Some(edit) = config.target.iter().find(|edit| edit.found.regex().is_match(&head.target)) {
+            head.target = target(&edit.found.regex().replace_all(&head.target, edit.with.as_bytes()));
+        }
         if self.path.is_some() || !config.query.is_empty() {
             head.target = self.target(seen);
         }
-        if let Some(host) = &config.host {
-            let host = value(host.fill(seen));
+        if let Some(host) = config.host.as_ref().and_then(|edit| host(edit, seen)) {
+            let host = value(host);
             head.target = without_authority(&head);
             head.headers.set("Host", host);
         }
@@ -180,6 +183,30 @@ impl NewPath {
             _ => path.to_vec(),
         }
     }
+}
+
+/// The new host; none where it stays as it is.
+fn host(edit: &HostEdit, seen: &Exchange) -> Option<Bytes> {
+    match edit {
+        HostEdit::Whole(template) => Some(template.fill(seen)),
+        HostEdit::Found(edit) => {
+            let (found, host) = (edit.found.regex(), seen.request.headers.get("host")?);
+            found.is_match(host).then(|| found.replace_all(host, edit.with.as_bytes()).into_owned().into())
+        }
+    }
+}
+
+/// What was made of a target as one that ends nothing (white space, controls and `#` are percent-encoded) and begins as one does (RFC 9112 §3.2).
+fn target(new: &[u8]) -> Bytes {
+    let begins = new.first() == Some(&b'/') || new == b"*" || new.windows(3).any(|three| three == b"://");
+    let mut target = if begins { Vec::new() } else { vec![b'/'] };
+    for &b in new {
+        match b {
+            0..=b' ' | 0x7f | b'#' => target.extend_from_slice(format!("%{b:02X}").as_bytes()),
+            b => target.push(b),
+        }
+    }
+    target.into()
 }
 
 /// An absolute target without what another host would contradict.
