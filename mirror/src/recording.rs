@@ -14,7 +14,7 @@ mod recordings;
 pub(crate) mod view;
 
 pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
-pub use recordings::{OpenError, Recordings};
+pub use recordings::{Moment, OpenError, Recordings};
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]

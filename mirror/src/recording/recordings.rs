@@ -9,6 +9,10 @@ use thiserror::Error;
 use super::avro::{HeaderError, Losses};
 use super::{Format, ReadRecords, Record, UnknownFormat};
 
+mod moment;
+
+pub use moment::Moment;
+
 /// Why a recording cannot be read.
 #[derive(Debug, Error)]
 pub enum OpenError {
