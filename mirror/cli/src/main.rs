@@ -15,6 +15,7 @@ mod ask;
 mod check;
 mod demo;
 mod documents;
+mod gor;
 mod hangup;
 mod interfaces;
 mod listener;
@@ -53,6 +54,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Run { config, from } => run::run(&config, from),
         Action::Reload { admin } => ask::reload(&admin),
         Action::Print(config) => say(&config.to_yaml()),
+        Action::Tell(text) => say(&text),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),
         Action::Schema => say(&documents::schema()?),

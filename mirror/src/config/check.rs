@@ -228,6 +228,13 @@ impl Config {
     }
 
     fn check_rest(&self, findings: &mut Findings<'_>) {
+        if self.discard && (!self.shadow.is_empty() || self.record.is_some()) {
+            findings.add(
+                "discard",
+                true,
+                "neither a target nor a recording beside it: what goes somewhere is not discarded",
+            );
+        }
         for (key, period) in [
             ("proxy.connect_timeout", self.proxy.connect_timeout),
             ("proxy.read_timeout", self.proxy.read_timeout),
