@@ -1,9 +1,21 @@
 //! GoReplay's command lines on live traffic: what its documentation shows, with `mirror` in place of `gor`'s first word.
 
+use std::path::Path;
+
 use mirror_tests::capture::is_permitted;
 use mirror_tests::middleware::Programs;
 use mirror_tests::wire::{CARD, CLIENT, Wire};
 use mirror_tests::{Conn, Message, Mirror, Server, WITHIN, refusal, run_to_end};
+
+/// The words of a line: split at spaces, save in quotes.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(i, part)| match i % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
 
 /// An application that is listened to, and two targets.
 struct Stage {
@@ -17,18 +29,12 @@ impl Stage {
         is_permitted().then(|| Stage { application: Server::ok(), targets: [Server::ok(), Server::ok()] })
     }
 
-    /// The flags with the ports of the application (`APP`), and the addresses of the targets (`ONE`, `TWO`) in them. Words are split at spaces, save in
-    /// quotes.
+    /// The flags with the ports of the application (`APP`), and the addresses of the targets (`ONE`, `TWO`) in them.
     fn words(&self, line: &str) -> Vec<String> {
         let [one, two] = self.targets.each_ref().map(|target| target.address().to_string());
         let port = self.application.address().port().to_string();
         let line = line.replace("APP", &port).replace("ONE", &one).replace("TWO", &two);
-        let parts = line.split('\'').enumerate();
-        let words = parts.flat_map(|(i, part)| match i % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect(),
-            _ => vec![part.to_owned()],
-        });
-        words.collect()
+        words(&line)
     }
 
     fn start(&self, line: &str) -> Mirror {
@@ -310,8 +316,8 @@ fn what_cannot_be_run_is_refused_with_all_faults() {
     for part in [
         "mirror gor: 4 faults\n",
         "--output-htpp: expected a flag of GoReplay's; did you mean --output-http?\n",
-        "--output-kafka-host: expected no such flag yet: Kafka comes later\n",
-        "--recognize-tcp-sessions: expected a flag of the open GoReplay: this one is of its paid edition, and not here\n",
+        "--output-kafka-host: expected a command line without it: not supported yet (Kafka)\n",
+        "--recognize-tcp-sessions: expected a command line without it: it is of GoReplay's paid edition\n",
         "--http-allow-url: \"~(\": expected a regular expression (unclosed group, at its character 1)\n",
     ] {
         assert!(said.contains(part), "{part}{said}");
@@ -329,4 +335,23 @@ fn what_has_nothing_to_set_is_told() {
     assert!(output.status.success() && lines.len() == 2, "{said}");
     assert!(lines[0].starts_with("mirror gor: --stats: the sums are printed at the end"), "{said}");
     assert!(lines[1].starts_with("mirror gor: --input-raw-expire: a message ends where HTTP says so"), "{said}");
+}
+
+/// The example's file is what the line in its README prints; `UPDATE_EXPECTED=1` writes it anew.
+#[test]
+fn the_example_is_what_its_line_comes_to() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/from-goreplay");
+    let readme = std::fs::read_to_string(example.join("README.md")).expect("a README");
+    let line = readme.lines().find(|line| line.ends_with("--print-config")).expect("a line that prints");
+    let line = line.trim().strip_prefix("mirror ").expect("our own program");
+    let words = words(line);
+    let output = run_to_end(&example, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let printed = format!("# What a command line of GoReplay's comes to; README.md has the line.\n{printed}");
+    let file = example.join("mirror.yaml");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(&file, &printed).expect("a file that can be written");
+    }
+    assert_eq!(std::fs::read_to_string(file).expect("the example"), printed);
 }

@@ -139,8 +139,8 @@ fn refuse_and_tell(line: &Line, settings: &mut Settings) {
                 settings.tell(flag.name, why);
                 continue;
             }
-            Fate::Later(what) => format!("no such flag yet: {what} comes later"),
-            Fate::Paid => "a flag of the open GoReplay: this one is of its paid edition, and not here".to_owned(),
+            Fate::Later(what) => format!("a command line without it: not supported yet ({what})"),
+            Fate::Paid => "a command line without it: it is of GoReplay's paid edition".to_owned(),
             Fate::Instead(what) => format!("in its place {what}"),
         };
         // A value may be a password.

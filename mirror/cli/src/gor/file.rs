@@ -14,7 +14,7 @@ const SIZE_LIMIT: u64 = 32 << 20;
 
 /// Where the paid edition keeps files.
 const S3: &str = "s3://";
-const NO_S3: &str = "a file's path: S3 is of GoReplay's paid edition, and not here";
+const NO_S3: &str = "a file's path: S3 is of GoReplay's paid edition";
 
 pub(super) fn map_inputs(line: &Line, settings: &mut Settings) {
     let mut speeds: Vec<Option<String>> = Vec::new();

@@ -45,7 +45,7 @@ impl fmt::Display for Fate {
         match self {
             Mapped(what) => f.write_str(what),
             Told(why) => write!(f, "nothing to set: {why}"),
-            Later(what) => write!(f, "refused: {what} comes later"),
+            Later(what) => write!(f, "refused: not supported yet ({what})"),
             Paid => f.write_str("refused: of GoReplay's paid edition"),
             Instead(what) => write!(f, "refused: in its place {what}"),
         }

@@ -36,7 +36,7 @@ struct Place {
 pub(super) fn map(line: &Line, settings: &mut Settings) {
     let engine = engine(line, settings);
     if let Some(word) = line.last("input-raw-protocol").filter(|word| !["", "http"].contains(word)) {
-        let paid = "http; GoReplay's other protocols are of its paid edition, and not here";
+        let paid = "http; other protocols are of GoReplay's paid edition";
         settings.fault("input-raw-protocol", word, paid);
     }
     let vxlan_port = line.last("input-raw-vxlan-port").unwrap_or(VXLAN_PORT);
@@ -91,7 +91,7 @@ fn engine(line: &Line, settings: &mut Settings) -> Engine {
 /// Reads an address: `[host, interface or file]:port[,port]`.
 fn place(address: &str, engine: Engine, vxlan_port: &str, promiscuous: bool) -> Result<Place, String> {
     if address.starts_with("k8s://") {
-        return Err("an interface or an address: finding pods comes later".to_owned());
+        return Err("an interface or an address: not supported yet (finding pods)".to_owned());
     }
     let Some((host, ports)) = address.rsplit_once(':') else {
         return Err("an address with a port, as in :8080, eth0:80,8080 or 127.0.0.1:8080".to_owned());

@@ -301,7 +301,9 @@ fn none_is_ignored_silently() {
             Fate::Told(why) => {
                 assert_eq!((told.as_slice(), faults.as_str()), (&[format!("{about}{why}")][..], ""), "{line}");
             }
-            Fate::Later(what) => assert_eq!(faults, format!("{about}expected no such flag yet: {what} comes later")),
+            Fate::Later(what) => {
+                assert_eq!(faults, format!("{about}expected a command line without it: not supported yet ({what})"))
+            }
             Fate::Paid => assert!(faults.starts_with(&about) && faults.contains("paid edition"), "{line}: {faults}"),
             Fate::Instead(what) => assert_eq!(faults, format!("{about}expected in its place {what}")),
         }
@@ -331,14 +333,14 @@ const FAULTS: &[(&str, &str)] = &[
     ("--output-http a", "mirror gor: expected an input"),
     (
         "--input-tcp :1 --output-kafka-host a",
-        "--input-tcp: expected no such flag yet\n--output-kafka-host: expected no such flag yet",
+        "--input-tcp: expected a command line without it: not supported yet\n--output-kafka-host: expected a command line without it: not supported yet",
     ),
     ("--input-raw 80 --output-http :81", "--input-raw: \"80\": expected an address with a port"),
     ("--input-raw eth0: --output-http :81", "--input-raw: \"eth0:\": expected the servers' ports"),
     ("--input-raw lo:0 --output-http :81", "--input-raw: \"0\": expected ports from 1 to 65535"),
     (
         "--input-raw k8s://pod/a:80 --output-http :81",
-        "--input-raw: \"k8s://pod/a:80\": expected an interface or an address: finding pods comes later",
+        "--input-raw: \"k8s://pod/a:80\": expected an interface or an address: not supported yet (finding pods)",
     ),
     ("--input-raw lo:80|x --output-http :81", "--input-raw: \"lo:80|x\": expected behind the bar requests in a second"),
     (
@@ -350,7 +352,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("+ --input-raw-engine pcap", "--input-raw-engine: \"pcap\": expected one of libpcap"),
     (
         "+ --input-raw-protocol binary",
-        "--input-raw-protocol: \"binary\": expected http; GoReplay's other protocols are of its paid edition",
+        "--input-raw-protocol: \"binary\": expected http; other protocols are of GoReplay's paid edition",
     ),
     ("+ --input-raw-vlan-vid x", "--input-raw-vlan-vid: \"x\": expected a VLAN's number"),
     ("+ --input-raw-vlan-vid 1 --input-raw-vlan-vid 2", "--input-raw-vlan-vid: \"1, 2\": expected one VLAN"),
@@ -425,4 +427,13 @@ fn all_faults_of_a_line_are_told_with_its_flags() {
 fn the_help_has_every_flag() {
     let help = help();
     assert!(FLAGS.iter().all(|flag| help.contains(&format!("--{} ", flag.name))));
+}
+
+#[test]
+fn the_example_has_every_flag_with_what_becomes_of_it() {
+    let readme = include_str!("../../../../examples/from-goreplay/README.md");
+    for flag in FLAGS {
+        let row = format!("| `--{}` | {} |", flag.name, flag.fate.to_string().replace('|', "\\|"));
+        assert!(readme.contains(&row), "{row}");
+    }
 }
