@@ -1,15 +1,16 @@
 //! Changes requests, and responses, on their way to what is behind.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use regex::bytes::Regex;
 
 use crate::condition::{Condition, target_parts};
-use crate::config::{BodyEdits, Edits, PathEdit, RewriteConfig};
+use crate::config::{BodyEdits, PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
-use crate::http1::{Framing, Header, Headers, RequestHead, request_framing};
+use crate::http1::{Framing, RequestHead, request_framing};
 use crate::stage::{Bodies, Need, NewBody, Stage, Verdict};
 use crate::template::Template;
 
@@ -81,32 +82,22 @@ impl Stage for Rewrite {
                 None => return Verdict::Wait(Need::Body),
             },
         };
-        let mut head = (*exchange.request).clone();
-        let (config, seen) = (&self.config, &*exchange);
-        if let Some(method) = &config.method {
-            head.method = Bytes::copy_from_slice(method.as_str().as_bytes());
-        }
-        if self.path.is_some() || !config.query.is_empty() {
-            head.target = self.target(seen);
-        }
-        if let Some(host) = &config.host {
-            let host = value(host.fill(seen));
-            head.target = without_authority(&head);
-            head.headers.set("Host", host);
-        }
-        if !config.header.is_empty() {
-            head.headers = headers(&config.header, seen, head.headers);
-        }
-        if !config.cookie.is_empty() {
-            cookies(config, seen, &mut head);
-        }
-        // Filled in from the request as it came to this stage, like all else.
-        let body = body.map(|(edits, body)| edits.edit(&mut head.headers, &body, seen));
-        exchange.request = Arc::new(head);
+        let new = NewHead::of(self, exchange);
         match body {
-            Some(NewBody::Other(bytes)) => exchange.replace_body(bytes),
-            Some(NewBody::Withheld) => exchange.withhold_body(),
-            Some(NewBody::Same) | None => {}
+            // In its place, where nobody else has the head: so before the fan-out.
+            None => new.into(Arc::make_mut(&mut exchange.request)),
+            Some((edits, body)) => {
+                let mut head = (*exchange.request).clone();
+                new.into(&mut head);
+                // Filled in from the request as it came to this stage, like all else.
+                let body = edits.edit(&mut head.headers, &body, exchange);
+                exchange.request = Arc::new(head);
+                match body {
+                    NewBody::Other(bytes) => exchange.replace_body(bytes),
+                    NewBody::Withheld => exchange.withhold_body(),
+                    NewBody::Same => {}
+                }
+            }
         }
         if let Some(response) = &self.response {
             exchange.change_responses(response.clone());
@@ -137,19 +128,67 @@ impl Rewrite {
         let facts = seen.facts();
         let (whole, path, query) = (facts.target, facts.path(), facts.query());
         let before = &whole[..whole.len() - path.len() - query.map_or(0, |query| query.len() + 1)];
-        let mut target = before.to_vec();
+        let mut target = Vec::with_capacity(2 * whole.len());
+        target.extend_from_slice(before);
         match &self.path {
-            Some(new) => target.extend(printable(&new.of(path, seen))),
+            Some(new) => extend_printable(&mut target, &new.of(path, seen)),
             None => target.extend_from_slice(path),
         }
-        let query = query.map_or_else(Bytes::new, |query| seen.request.target.slice_ref(query));
-        let pairs = Editor { edits: &self.config.query, any_case: false, fixed: &[] }.edit(form::read(&query), seen);
-        if !pairs.is_empty() {
-            target.push(b'?');
-            target.extend(form::write(&pairs));
+        if self.config.query.is_empty() {
+            target.extend_from_slice(&whole[before.len() + path.len()..]);
+        } else {
+            let query = query.map_or_else(Bytes::new, |query| seen.request.target.slice_ref(query));
+            let mut pairs = form::read(&query);
+            Editor::new(&self.config.query, seen).edit(&mut pairs);
+            if !pairs.is_empty() {
+                target.push(b'?');
+                target.extend(form::write(&pairs));
+            }
         }
         // Neither an edit nor an empty template makes a start line of two words.
         if target.is_empty() { Bytes::from_static(b"/") } else { target.into() }
+    }
+}
+
+/// What comes into a request's head, filled in from the request as it was.
+struct NewHead<'a> {
+    method: Option<Bytes>,
+    target: Option<Bytes>,
+    host: Option<Bytes>,
+    headers: Option<Editor<'a>>,
+    cookies: Option<Editor<'a>>,
+}
+
+impl<'a> NewHead<'a> {
+    fn of(stage: &'a Rewrite, seen: &Exchange) -> NewHead<'a> {
+        let config = &stage.config;
+        let (headers, cookies) = (Some(&config.header), Some(&config.cookie));
+        NewHead {
+            method: config.method.as_ref().map(|method| Bytes::copy_from_slice(method.as_str().as_bytes())),
+            target: (stage.path.is_some() || !config.query.is_empty()).then(|| stage.target(seen)),
+            host: config.host.as_ref().map(|host| value(host.fill(seen))),
+            headers: headers.filter(|edits| !edits.is_empty()).map(|edits| Editor::of_headers(edits, seen)),
+            cookies: cookies.filter(|edits| !edits.is_empty()).map(|edits| Editor::new(edits, seen)),
+        }
+    }
+
+    fn into(self, head: &mut RequestHead) {
+        if let Some(method) = self.method {
+            head.method = method;
+        }
+        if let Some(target) = self.target {
+            head.target = target;
+        }
+        if let Some(host) = self.host {
+            head.target = without_authority(head);
+            head.headers.set("Host", host);
+        }
+        if let Some(edits) = self.headers {
+            edits.edit(head.headers.lines_mut());
+        }
+        if let Some(edits) = self.cookies {
+            cookies(&edits, head);
+        }
     }
 }
 
@@ -164,20 +203,20 @@ impl NewPath {
         }
     }
 
-    fn of(&self, path: &[u8], seen: &Exchange) -> Vec<u8> {
+    fn of<'p>(&self, path: &'p [u8], seen: &Exchange) -> Cow<'p, [u8]> {
         let new = match self {
             NewPath::Prefix(old, new) => match path.strip_prefix(&old[..]) {
                 Some(rest) if rest.is_empty() || rest[0] == b'/' => [new, rest].concat(),
-                _ => return path.to_vec(),
+                _ => return path.into(),
             },
             NewPath::Found(found, with) => found.replace_all(path, &with[..]).into_owned(),
             NewPath::Whole(template) => template.fill(seen).to_vec(),
         };
         // A path begins with a slash (RFC 9112 §3.2.1); `*` and CONNECT's authority have none and are left as they were.
         match (path.first(), new.first()) {
-            (Some(b'/') | None, Some(b'/')) => new,
-            (Some(b'/') | None, _) => [b"/".as_slice(), &new].concat(),
-            _ => path.to_vec(),
+            (Some(b'/') | None, Some(b'/')) => new.into(),
+            (Some(b'/') | None, _) => [b"/".as_slice(), &new].concat().into(),
+            _ => path.into(),
         }
     }
 }
@@ -191,18 +230,12 @@ fn without_authority(head: &RequestHead) -> Bytes {
     }
 }
 
-fn headers(edits: &Edits, seen: &Exchange, headers: Headers) -> Headers {
-    let pairs = headers.into_iter().map(|Header { name, value }| Pair::new(name, value)).collect();
-    let edited = Editor { edits, any_case: true, fixed: &FRAMING }.edit(pairs, seen);
-    edited.into_iter().map(|pair| Header { name: pair.name, value: value(pair.value) }).collect()
-}
-
 /// All cookies are edited as one list, and are one line afterwards (RFC 6265 §5.4).
-fn cookies(config: &RewriteConfig, seen: &Exchange, head: &mut RequestHead) {
+fn cookies(edits: &Editor<'_>, head: &mut RequestHead) {
     let sent = crate::condition::cookies(&head.headers);
     let own = Bytes::copy_from_slice;
-    let pairs = sent.map(|(name, value)| Pair::new(own(name), own(value))).collect();
-    let edited = Editor { edits: &config.cookie, any_case: false, fixed: &[] }.edit(pairs, seen);
+    let mut edited: Vec<Pair> = sent.map(|(name, value)| Pair::new(own(name), own(value))).collect();
+    edits.edit(&mut edited);
     let plain =
         |bytes: &[u8]| bytes.iter().copied().filter(|b| !matches!(b, b';' | b'\r' | b'\n' | 0)).collect::<Vec<u8>>();
     let pairs: Vec<Vec<u8>> =
@@ -223,14 +256,12 @@ fn value(bytes: Bytes) -> Bytes {
     }
 }
 
-/// A path in which nothing ends the target: white space, controls, `?` and `#` are percent-encoded.
-fn printable(path: &[u8]) -> Vec<u8> {
-    let mut printable = Vec::with_capacity(path.len());
+/// Adds a path, of which nothing ends the target: white space, controls, `?` and `#` are percent-encoded.
+fn extend_printable(target: &mut Vec<u8>, path: &[u8]) {
     for &b in path {
         match b {
-            0..=b' ' | 0x7f | b'?' | b'#' => printable.extend_from_slice(format!("%{b:02X}").as_bytes()),
-            b => printable.push(b),
+            0..=b' ' | 0x7f | b'?' | b'#' => target.extend_from_slice(format!("%{b:02X}").as_bytes()),
+            b => target.push(b),
         }
     }
-    printable
 }

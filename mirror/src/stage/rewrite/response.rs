@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::headers;
+use super::edit::Editor;
 use crate::collected::Collected;
 use crate::config::ResponseEdits;
 use crate::exchange::Exchange;
@@ -27,7 +27,7 @@ impl ResponseChange for ResponseEditor {
             (head.status, head.reason) = (status.0, reason(status.0));
         }
         if !self.0.header.is_empty() {
-            head.headers = headers(&self.0.header, of, std::mem::take(&mut head.headers));
+            Editor::of_headers(&self.0.header, of).edit(head.headers.lines_mut());
         }
     }
 
