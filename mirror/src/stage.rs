@@ -16,6 +16,7 @@ use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::telemetry::Telemetry;
 
+mod carry;
 mod filter;
 mod fraction;
 mod marker;
@@ -25,6 +26,7 @@ mod redact;
 mod rewrite;
 mod split;
 
+pub use carry::Carry;
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
@@ -166,6 +168,8 @@ pub(crate) fn build(
     telemetry: &Telemetry,
 ) -> Result<Box<dyn Stage>, EngineError> {
     Ok(match config {
+        // One that stands before a recorder or before all was refused with the settings.
+        StageConfig::Carry(config) => Box::new(Carry::new(config, place.sink.unwrap_or_default(), telemetry)),
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
         StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),
