@@ -11,7 +11,7 @@ use crate::collected::Collected;
 use crate::config::StageConfig;
 use crate::engine::EngineError;
 use crate::exchange::{Exchange, Response};
-use crate::http1::ResponseHead;
+use crate::http1::{Headers, ResponseHead};
 use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::telemetry::Telemetry;
@@ -154,6 +154,17 @@ pub enum NewBody {
     Other(Bytes),
     /// Nobody gets to see it.
     Withheld,
+}
+
+/// What stages look into where they are, in bytes.
+const AT_ONCE: usize = 64 * 1024;
+
+/// Whether a body of so many bytes with these headers is looked into at once. A longer one, or a compressed one, takes long enough to have other
+/// exchanges wait, and goes to a thread of its own.
+fn is_quick(headers: &Headers, length: usize) -> bool {
+    let mut transfer = headers.get_all("transfer-encoding");
+    let is_plain = headers.get("content-encoding").is_none() && transfer.all(|it| it.eq_ignore_ascii_case(b"chunked"));
+    length <= AT_ONCE && is_plain
 }
 
 /// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.

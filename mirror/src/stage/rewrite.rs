@@ -6,12 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use regex::bytes::Regex;
 
+use crate::collected::Collected;
 use crate::condition::{Condition, target_parts};
 use crate::config::{BodyEdits, PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
 use crate::http1::{Framing, RequestHead, request_framing};
-use crate::stage::{Bodies, Need, NewBody, Stage, Verdict};
+use crate::outcome::DropReason;
+use crate::stage::{Bodies, Need, NewBody, Stage, Verdict, is_quick};
 use crate::template::Template;
 
 mod body;
@@ -38,7 +40,9 @@ pub(crate) const FRAMING: [&str; 10] = [
 ];
 
 /// Rewrites the request as configured, in the order: method, path, query, host, headers, cookies, body; and the response when it comes.
-pub struct Rewrite {
+pub struct Rewrite(Arc<Inner>);
+
+struct Inner {
     when: Option<Condition>,
     path: Option<NewPath>,
     response: Option<Arc<ResponseEditor>>,
@@ -59,63 +63,92 @@ impl Rewrite {
     /// As configured.
     pub fn new(config: &RewriteConfig) -> Rewrite {
         let when = config.when.as_ref().map(|when| when.condition());
-        Rewrite {
+        Rewrite(Arc::new(Inner {
             when,
             path: config.path.as_ref().map(NewPath::new),
             response: ResponseEditor::new(&config.response).map(Arc::new),
             config: config.clone(),
-        }
+        }))
     }
 }
 
 impl Stage for Rewrite {
     fn apply(&self, exchange: &mut Exchange) -> Verdict {
-        match self.when.as_ref().map_or(Some(true), |when| when.holds(&exchange.facts())) {
+        let inner = &self.0;
+        match inner.when.as_ref().map_or(Some(true), |when| when.holds(&exchange.facts())) {
             Some(true) => {}
             Some(false) => return Verdict::Continue,
             None => return Verdict::Wait(Need::Response),
         }
-        let body = match self.body_edits(exchange) {
+        let body = match inner.body_edits(exchange) {
             None => None,
-            Some((edits, bound)) => match exchange.body(bound) {
-                Some(body) => Some((edits, body)),
+            Some((_, bound)) => match exchange.body(bound) {
+                Some(body) => Some(body),
                 None => return Verdict::Wait(Need::Body),
             },
         };
-        let new = NewHead::of(self, exchange);
-        match body {
+        let Some(body) = body else {
+            let new = NewHead::of(inner, exchange);
             // In its place, where nobody else has the head: so before the fan-out.
-            None => new.into(Arc::make_mut(&mut exchange.request)),
-            Some((edits, body)) => {
-                let mut head = (*exchange.request).clone();
-                new.into(&mut head);
-                // Filled in from the request as it came to this stage, like all else.
-                let body = edits.edit(&mut head.headers, &body, exchange);
-                exchange.request = Arc::new(head);
-                match body {
-                    NewBody::Other(bytes) => exchange.replace_body(bytes),
-                    NewBody::Withheld => exchange.withhold_body(),
-                    NewBody::Same => {}
-                }
-            }
+            new.into(Arc::make_mut(&mut exchange.request));
+            return inner.pass(exchange);
+        };
+        if body.length().is_none_or(|length| is_quick(&exchange.request.headers, length)) {
+            let edited = inner.edit(exchange, &body);
+            return inner.put(exchange, edited);
         }
+        let (inner, seen) = (inner.clone(), exchange.copy(None, None));
+        Verdict::Wait(Need::Work(Box::pin(async move {
+            let editing = inner.clone();
+            let edited = tokio::task::spawn_blocking(move || editing.edit(&seen, &body)).await;
+            Box::new(move |exchange: &mut Exchange| match edited {
+                Ok(edited) => inner.put(exchange, edited),
+                // There is no thread any more: the program ends.
+                Err(_) => Verdict::Drop(DropReason::Shutdown),
+            }) as Box<_>
+        })))
+    }
+
+    fn needs_response(&self) -> bool {
+        self.0.when.as_ref().is_some_and(Condition::needs_response)
+    }
+
+    fn needs_bodies(&self) -> Bodies {
+        let bound = |edits: &Option<Box<BodyEdits>>| edits.as_ref().map(|edits| edits.max_body.0.bytes());
+        let config = &self.0.config;
+        Bodies { request: bound(&config.body), response: bound(&config.response.body), unread: false }
+    }
+}
+
+impl Inner {
+    /// The request with another head and body, filled in from it as it came to this stage.
+    fn edit(&self, seen: &Exchange, body: &Collected) -> (RequestHead, NewBody) {
+        let mut head = (*seen.request).clone();
+        NewHead::of(self, seen).into(&mut head);
+        let body = match self.body_edits(seen) {
+            Some((edits, _)) => edits.edit(&mut head.headers, body, seen),
+            None => NewBody::Same,
+        };
+        (head, body)
+    }
+
+    fn put(&self, exchange: &mut Exchange, (head, body): (RequestHead, NewBody)) -> Verdict {
+        exchange.request = Arc::new(head);
+        match body {
+            NewBody::Other(bytes) => exchange.replace_body(bytes),
+            NewBody::Withheld => exchange.withhold_body(),
+            NewBody::Same => {}
+        }
+        self.pass(exchange)
+    }
+
+    fn pass(&self, exchange: &mut Exchange) -> Verdict {
         if let Some(response) = &self.response {
             exchange.change_responses(response.clone());
         }
         Verdict::Continue
     }
 
-    fn needs_response(&self) -> bool {
-        self.when.as_ref().is_some_and(Condition::needs_response)
-    }
-
-    fn needs_bodies(&self) -> Bodies {
-        let bound = |edits: &Option<Box<BodyEdits>>| edits.as_ref().map(|edits| edits.max_body.0.bytes());
-        Bodies { request: bound(&self.config.body), response: bound(&self.config.response.body), unread: false }
-    }
-}
-
-impl Rewrite {
     /// How the request's body is to change, and the most that is collected of it; none where it has no body or not one of that kind.
     fn body_edits(&self, exchange: &Exchange) -> Option<(&BodyEdits, u64)> {
         let edits = self.config.body.as_deref()?;
@@ -160,7 +193,7 @@ struct NewHead<'a> {
 }
 
 impl<'a> NewHead<'a> {
-    fn of(stage: &'a Rewrite, seen: &Exchange) -> NewHead<'a> {
+    fn of(stage: &'a Inner, seen: &Exchange) -> NewHead<'a> {
         let config = &stage.config;
         let (headers, cookies) = (Some(&config.header), Some(&config.cookie));
         NewHead {
