@@ -10,10 +10,13 @@ use bytes::Bytes;
 pub mod avro;
 pub mod file;
 mod format;
+mod gzip;
+mod losses;
 mod recordings;
 pub(crate) mod view;
 
-pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
+pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
+pub use losses::{Damage, Losses, Unheld};
 pub use recordings::{OpenError, Recordings};
 
 /// One exchange as it is recorded.
