@@ -7,13 +7,18 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{Losses, Record, Unheld, avro, gzip};
+use super::plain::{self, Plain};
+use super::{Losses, Record, Unheld, avro, gor, gzip, jsonl};
 
 /// How the records of a recording are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// [Avro](avro), the native one: keeps all that a [`Record`] has.
     Avro,
+    /// [GoReplay's own](gor).
+    Gor,
+    /// [JSON Lines](jsonl): for people, jq and scripts; keeps all too.
+    Jsonl,
 }
 
 /// A format of recordings. The file's extension picks it.
@@ -140,12 +145,14 @@ impl FromStr for Format {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Kind; 1] = [Kind::Avro];
+    pub const ALL: [Kind; 3] = [Kind::Avro, Kind::Gor, Kind::Jsonl];
 
     /// The extension of its files, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
             Kind::Avro => "avro",
+            Kind::Gor => "gor",
+            Kind::Jsonl => "jsonl",
         }
     }
 }
@@ -155,7 +162,11 @@ impl Format {
     pub const AVRO: Format = Format { kind: Kind::Avro, gzip: false };
 
     /// All there are, without the compressed ones.
-    pub const ALL: [Format; 1] = [Format::AVRO];
+    pub const ALL: [Format; 3] = [Format::AVRO, Format::plain(Kind::Gor), Format::plain(Kind::Jsonl)];
+
+    const fn plain(kind: Kind) -> Format {
+        Format { kind, gzip: false }
+    }
 
     /// The format that a file's name asks for.
     ///
@@ -189,6 +200,8 @@ impl Format {
     fn plain_reader(self, input: impl Read + Send + 'static) -> Result<Box<dyn ReadRecords>, FormatError> {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::Reader::new(input).map_err(FormatError::from)?),
+            Kind::Gor => Box::new(gor::Reader::new(input)?),
+            Kind::Jsonl => Box::new(jsonl::Reader::new(input)?),
         })
     }
 
@@ -206,6 +219,8 @@ impl Format {
     fn plain_writer(self, output: impl Write + Send + 'static) -> io::Result<Box<dyn WriteRecords>> {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::RecordWriter::new(output)?),
+            Kind::Gor => Box::new(plain::Writer::new(Plain::Gor, output)),
+            Kind::Jsonl => Box::new(plain::Writer::new(Plain::Jsonl, output)),
         })
     }
 }
