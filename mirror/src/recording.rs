@@ -10,10 +10,20 @@ use bytes::Bytes;
 pub mod avro;
 pub mod file;
 mod format;
+pub mod gor;
+mod gzip;
+pub mod har;
+mod input;
+mod json;
+pub mod jsonl;
+mod losses;
+pub(crate) mod plain;
 mod recordings;
+mod time;
 pub(crate) mod view;
 
-pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
+pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
+pub use losses::{Damage, Losses, Unheld};
 pub use recordings::{OpenError, Recordings};
 
 /// One exchange as it is recorded.

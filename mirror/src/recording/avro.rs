@@ -33,7 +33,6 @@ mod container;
 mod decode;
 mod encode;
 mod header;
-mod input;
 mod long;
 mod reader;
 mod schema;
@@ -42,13 +41,13 @@ pub use block::Block;
 pub use container::{BlockFramer, KEPT_FRAME, Writer, frame_bound};
 pub use encode::{BlockEncoder, DoesNotFit};
 pub use header::HeaderError;
-pub use reader::{Losses, Reader};
+pub use reader::Reader;
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
+pub(super) use super::input::Input;
 pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};
 pub(crate) use encode::Size;
 pub(super) use header::{Codec, Header, is_start_of_header, write as header};
-pub(super) use input::Input;
 pub(super) use reader::{block_head, find};
 
 /// The most bytes a block may hold, before and after compression: 256 MiB.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::avro::{HeaderError, Losses};
-use super::{Format, ReadRecords, Record, UnknownFormat};
+use super::{Format, FormatError, Losses, ReadRecords, Record, UnknownFormat};
 
 /// Why a recording cannot be read.
 #[derive(Debug, Error)]
@@ -21,7 +20,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// What about it.
-        source: HeaderError,
+        source: FormatError,
     },
     /// It cannot be opened.
     #[error("{}: cannot be opened: {source}", path.display())]
