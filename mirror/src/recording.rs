@@ -14,7 +14,9 @@ mod recordings;
 pub(crate) mod view;
 
 pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
-pub use recordings::{OpenError, Recordings};
+pub use recordings::{
+    MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
+};
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]

@@ -32,6 +32,7 @@ mod block;
 mod container;
 mod decode;
 mod encode;
+mod enter;
 mod header;
 mod input;
 mod long;
@@ -41,13 +42,15 @@ mod schema;
 pub use block::Block;
 pub use container::{BlockFramer, KEPT_FRAME, Writer, frame_bound};
 pub use encode::{BlockEncoder, DoesNotFit};
+pub use enter::MARGIN;
 pub use header::HeaderError;
 pub use reader::{Losses, Reader};
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
 pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};
 pub(crate) use encode::Size;
-pub(super) use header::{Codec, Header, is_start_of_header, write as header};
+pub(super) use enter::enter;
+pub(super) use header::{Codec, Header, MAGIC, is_start_of_header, write as header};
 pub(super) use input::Input;
 pub(super) use reader::{block_head, find};
 

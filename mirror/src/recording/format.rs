@@ -1,8 +1,10 @@
 //! What the formats of recordings have in common: how they are told apart, read and written.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use thiserror::Error;
 
@@ -86,6 +88,21 @@ impl Format {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let known = Format::ALL.into_iter().find(|format| extension.eq_ignore_ascii_case(format.extension()));
         known.ok_or_else(|| UnknownFormat { name: path.display().to_string() })
+    }
+
+    /// The format whose recordings begin as these bytes do.
+    pub fn sniff(start: &[u8]) -> Option<Format> {
+        start.starts_with(avro::MAGIC).then_some(Format::Avro)
+    }
+
+    /// Begins to read at the first record that may have begun at `from` or later, or before it, where the format has no way to find it.
+    ///
+    /// # Errors
+    /// As of [`Format::reader`].
+    pub fn reader_from(self, file: File, from: SystemTime) -> Result<Box<dyn ReadRecords>, avro::HeaderError> {
+        match self {
+            Format::Avro => Ok(Box::new(avro::enter(file, from)?)),
+        }
     }
 
     /// Begins to read. What of the file is no recording of this format is told now, where that can be seen at its start.

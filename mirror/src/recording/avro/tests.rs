@@ -211,8 +211,7 @@ fn an_error_of_the_input_ends_the_reading() {
         }
     }
     let (file, ends) = three_blocks();
-    // The header is asked for in more than there is, so nothing is read at all.
-    assert!(matches!(Reader::new(ThenFails(&file[..ends[1]])), Err(HeaderError::Io(_))));
+    assert!(matches!(Reader::new(ThenFails(&file[..ends[0] - 1])), Err(HeaderError::Io(_))));
 
     let mut bytes = vec![0; 100_000];
     getrandom::fill(&mut bytes).unwrap();
