@@ -66,4 +66,4 @@ pub const MAX_BLOCK: usize = 256 << 20;
 pub const MAX_ITEMS: usize = 1 << 16;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

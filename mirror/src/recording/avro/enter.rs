@@ -22,7 +22,7 @@ use super::header::{Codec, Header, HeaderError};
 use super::reader::{Reader, block_head, find};
 use super::{Input, long};
 
-/// How long targets are waited for, at most, between an exchange's end and its record: 2 min, four times the longest that they are by default.
+/// How long targets are waited for, at most, between an exchange's end and its record: 2 min, where by default it is 5 s (`record.answer_wait`).
 pub const MARGIN: Duration = Duration::from_secs(120);
 
 /// What is left is read through when it is no more than this: 1 MiB, about what the next cut would cost.

@@ -12,7 +12,7 @@ use super::*;
 use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 
 /// An exchange whose every optional part is there or not in an easily known way.
-pub(in crate::recording) fn small(id: u128) -> Record {
+pub(crate) fn small(id: u128) -> Record {
     let message = |headers, body: &'static [u8]| RecordedMessage {
         headers,
         body: if body.is_empty() { vec![] } else { vec![Bytes::from_static(body)] },

@@ -102,13 +102,19 @@ fn more_files_of_one_time_than_may_be_open_are_read_late() {
     let folder = tempfile::tempdir().unwrap();
     let files = MOST_OPEN as u64 + 10;
     for n in 0..files {
-        write(&folder.path().join(format!("t.{n}.avro")), [exchange(n, 1), exchange(1000 + n, 1), exchange(2000 + n, 1)]);
+        write(
+            &folder.path().join(format!("t.{n}.avro")),
+            [exchange(n, 1), exchange(1000 + n, 1), exchange(2000 + n, 1)],
+        );
     }
     let mut recordings = Recordings::open(&[folder.path().join("*.avro")]).unwrap();
     let mut found = ids(&mut recordings);
     assert!(recordings.late() > 0);
     found.sort_unstable();
-    assert_eq!(found, (0..files).chain(1000..1000 + files).chain(2000..2000 + files).map(u128::from).collect::<Vec<_>>());
+    assert_eq!(
+        found,
+        (0..files).chain(1000..1000 + files).chain(2000..2000 + files).map(u128::from).collect::<Vec<_>>()
+    );
 }
 
 #[test]
