@@ -15,9 +15,11 @@ mod format;
 mod recordings;
 pub(crate) mod view;
 
+pub use avro::Losses;
 pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
 pub use recordings::{
     MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
+    files_named,
 };
 
 /// One exchange as it is recorded.

@@ -8,6 +8,7 @@ use mirror::config::{CaptureConfig, Config, Draft, Expected, Fault, Faults, Upst
 use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
+use crate::inspect::Inspect;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) enum Action {
         config: Box<Config>,
     },
     Interfaces,
+    Inspect(Box<Inspect>),
     Schema,
     Completions(Shell),
     Man,
@@ -72,6 +74,7 @@ impl Action {
                 Action::Check { file, config }
             }
             Some(Command::Interfaces) => Action::Interfaces,
+            Some(Command::Inspect(arguments)) => Action::Inspect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
             Some(Command::Man) => Action::Man,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::inspect::InspectArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   mirror --listen :80 --upstream :8080 --shadow :8082
@@ -53,6 +55,8 @@ pub(crate) enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// Show what is in recordings: a table, whole exchanges, totals.
+    Inspect(Box<InspectArgs>),
     /// Print what `--capture` can listen on, with addresses and link types.
     Interfaces,
     /// Print the JSON Schema of the YAML file.

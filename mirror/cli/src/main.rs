@@ -13,10 +13,13 @@ mod allocator;
 mod args;
 mod ask;
 mod check;
+mod chosen;
 mod demo;
 mod documents;
 mod hangup;
+mod inspect;
 mod interfaces;
+mod interrupt;
 mod listener;
 mod log;
 mod reload;
@@ -55,6 +58,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Print(config) => say(&config.to_yaml()),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),
+        Action::Inspect(inspect) => inspect::run(&inspect),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
         Action::Man => say(&documents::man()?),

@@ -23,6 +23,7 @@ mod names;
 mod order;
 
 pub use moment::Moment;
+pub use names::files_named;
 pub use order::{REORDER_BYTES, REORDER_TIME};
 
 use names::Name;

@@ -1,5 +1,6 @@
 //! Records out of a file, also out of a damaged one.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -25,6 +26,20 @@ impl Losses {
     /// Whether anything was lost.
     pub fn any(&self) -> bool {
         *self != Losses::default()
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Losses { corrupt_blocks, corrupt_bytes, torn_bytes } = self;
+        let mut parts = Vec::new();
+        if *corrupt_blocks > 0 {
+            parts.push(format!("{corrupt_bytes} bytes in {corrupt_blocks} places are damaged"));
+        }
+        if *torn_bytes > 0 {
+            parts.push(format!("the last {torn_bytes} bytes are cut off"));
+        }
+        f.write_str(&parts.join("; "))
     }
 }
 

@@ -23,6 +23,14 @@ impl Name {
     }
 }
 
+/// The files that words name, with `-` for the standard input: globs that match no file by themselves are expanded.
+///
+/// # Errors
+/// Every word that names nothing that could be read.
+pub fn files_named(words: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<OpenError>> {
+    Ok(named(words)?.iter().map(Name::path).collect())
+}
+
 /// What all these words name, a glob's files sorted as people count them: 2 before 10.
 ///
 /// # Errors
