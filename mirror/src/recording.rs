@@ -12,11 +12,13 @@ use crate::http1::{Header, Headers};
 pub mod avro;
 pub mod file;
 mod format;
+mod gzip;
+mod losses;
 mod recordings;
 pub(crate) mod view;
 
-pub use avro::Losses;
-pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
+pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
+pub use losses::{Damage, Losses, Unheld};
 pub use recordings::{
     MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
     files_named,

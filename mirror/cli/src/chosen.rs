@@ -85,10 +85,9 @@ impl Chosen {
 
 /// A format by its name.
 pub(crate) fn format(name: &str) -> Result<Format, String> {
-    let name = name.trim_start_matches('.');
-    Format::of(Path::new(&format!("x.{name}"))).map_err(|_| {
-        let names: Vec<_> = Format::ALL.iter().map(|format| format.extension()).collect();
-        format!("one of {}", names.join(", "))
+    name.parse().map_err(|_| {
+        let names: Vec<_> = Format::ALL.iter().map(Format::to_string).collect();
+        format!("one of {}, with .gz behind it or not", names.join(", "))
     })
 }
 

@@ -44,7 +44,7 @@ pub use container::{BlockFramer, KEPT_FRAME, Writer, frame_bound};
 pub use encode::{BlockEncoder, DoesNotFit};
 pub use enter::MARGIN;
 pub use header::HeaderError;
-pub use reader::{Losses, Reader};
+pub use reader::Reader;
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
 pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};

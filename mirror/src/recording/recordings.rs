@@ -15,8 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
-use super::avro::{HeaderError, Losses};
-use super::{Format, ReadRecords, Record, UnknownFormat};
+use super::{Format, FormatError, Losses, ReadRecords, Record, UnknownFormat};
 
 mod moment;
 mod names;
@@ -75,7 +74,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
         /// What about it.
-        source: HeaderError,
+        source: FormatError,
     },
     /// It cannot be opened.
     #[error("{}: cannot be opened: {source}", path.display())]
@@ -286,9 +285,12 @@ fn look_at(
 ) -> Result<Option<Waiting>, OpenError> {
     let mut reader = match open(&name, format, None) {
         // A crash, or a look while it is begun, leaves it so: that it has no record is no reason to read none of the others.
-        Err(OpenError::Foreign { path, source: HeaderError::Torn { length } }) => {
-            let lost = Losses { torn_bytes: length as u64, ..Losses::default() };
-            losses.extend(lost.any().then_some((path, lost)));
+        Err(OpenError::Foreign { path, source: FormatError::Torn { length } }) => {
+            let mut lost = Losses::default();
+            if length > 0 {
+                lost.torn(0, length, "a header that is not whole");
+                losses.push((path, lost));
+            }
             return Ok(None);
         }
         opened => opened?,

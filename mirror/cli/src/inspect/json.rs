@@ -28,6 +28,6 @@ impl Show for Lines {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        self.writer.take().map_or(Ok(()), WriteRecords::finish)
+        self.writer.take().map_or(Ok(()), |writer| writer.finish().map(drop))
     }
 }

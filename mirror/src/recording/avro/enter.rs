@@ -46,7 +46,7 @@ pub(in crate::recording) fn enter<R: Read + Seek>(mut input: R, from: SystemTime
         }
     }
     input.seek(SeekFrom::Start(start))?;
-    Ok(Reader::within(input, header))
+    Ok(Reader::within(input, header, start))
 }
 
 /// When the last exchange ended of the first whole block behind a place and before `end`, and where the block does.
@@ -195,6 +195,6 @@ mod tests {
         // What is damaged behind the place is told as ever.
         let mut reader = enter(Cursor::new(file), at(100)).unwrap();
         while reader.read().unwrap().is_some() {}
-        assert!(reader.losses().corrupt_bytes >= 2 << 20);
+        assert!(reader.losses().bytes >= 2 << 20);
     }
 }

@@ -8,6 +8,7 @@ use super::container::MARKER_LENGTH;
 use super::long::{self, Taken};
 use super::schema::{self, SCHEMA, SCHEMA_NAME};
 use super::{Input, MAX_BLOCK};
+use crate::recording::FormatError;
 
 /// How a file begins.
 pub(crate) const MAGIC: &[u8; 4] = b"Obj\x01";
@@ -71,6 +72,24 @@ pub enum HeaderError {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
+}
+
+impl From<HeaderError> for FormatError {
+    fn from(error: HeaderError) -> FormatError {
+        let ours = || format!("{SCHEMA_NAME} as this version writes it");
+        match error {
+            HeaderError::NotAvro { found } => {
+                FormatError::foreign(0, found, "an Avro recording, which begins with \"Obj\\x01\"")
+            }
+            HeaderError::Torn { length } => FormatError::Torn { length: length as u64 },
+            HeaderError::Corrupt { what } => {
+                FormatError::foreign(0, format!("a corrupt header ({what})"), "that of an Avro recording")
+            }
+            HeaderError::OtherSchema { found } => FormatError::foreign(0, format!("an Avro file of {found}"), ours()),
+            HeaderError::OtherCodec { found } => FormatError::foreign(0, format!("the codec {found}"), "zstandard"),
+            HeaderError::Io(error) => FormatError::Io(error),
+        }
+    }
 }
 
 impl Header {

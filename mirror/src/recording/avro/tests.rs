@@ -9,7 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+use crate::recording::{Losses, Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 
 /// An exchange whose every optional part is there or not in an easily known way.
 pub(crate) fn small(id: u128) -> Record {
@@ -100,7 +100,10 @@ fn a_file_cut_anywhere_yields_every_whole_block_and_says_what_was_lost() {
         }
         let whole = ends.iter().filter(|&&end| end <= length).count() - 1;
         let ids = [1, 2, 3, 4, 5][..[0, 2, 3, 5][whole]].to_vec();
-        let losses = Losses { torn_bytes: (length - ends[whole]) as u64, ..Losses::default() };
+        let mut losses = Losses::default();
+        if length > ends[whole] {
+            losses.torn(ends[whole] as u64, (length - ends[whole]) as u64, "a block that is not whole");
+        }
         assert_eq!(result.unwrap(), (ids, losses), "cut at {length}");
     }
 }
@@ -135,7 +138,7 @@ fn a_flipped_bit_is_noticed_and_costs_at_most_its_block() {
 fn damage_between_blocks_is_skipped_and_counted() {
     let (file, ends) = three_blocks();
     let spliced = |at: usize, upto: usize, with: &[u8]| [&file[..at], with, &file[upto..]].concat();
-    let lost = |blocks, bytes, torn| Losses { corrupt_blocks: blocks, corrupt_bytes: bytes, torn_bytes: torn };
+    let lost = |stretches, bytes, torn| (stretches, bytes, torn);
     let second = (ends[2] - ends[1]) as u64;
     for (what, damaged, ids, losses) in [
         ("nothing", file.clone(), &[1, 2, 3, 4, 5][..], lost(0, 0, 0)),
@@ -165,7 +168,8 @@ fn damage_between_blocks_is_skipped_and_counted() {
             lost(1, (ends[1] - ends[0]) as u64, 0),
         ),
     ] {
-        assert_eq!(read(&damaged).unwrap(), (ids.to_vec(), losses), "{what}");
+        let (found, told) = read(&damaged).unwrap();
+        assert_eq!((found, (told.stretches, told.bytes, told.torn)), (ids.to_vec(), losses), "{what}");
     }
 }
 

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::recording::Losses;
 use crate::recording::avro::tests::{block, read};
-use crate::recording::avro::{BlockEncoder, Losses, Reader, SCHEMA};
+use crate::recording::avro::{BlockEncoder, Reader, SCHEMA};
 
 mod rotation;
 
@@ -126,7 +127,8 @@ fn damage_in_the_middle_is_left_for_what_is_behind_it() {
     let (mut file, opened) = open(&options);
     assert_eq!((opened.blocks, opened.cut, opened.damaged), (2, 100, third - second as u64));
     file.write_block(&block([4])).unwrap();
-    let losses = Losses { corrupt_blocks: 1, corrupt_bytes: opened.damaged, torn_bytes: 0 };
+    let mut losses = Losses::default();
+    losses.stretch(second as u64, opened.damaged, "a damaged block");
     assert_eq!(read(&fs::read(&options.path).unwrap()).unwrap(), (vec![1, 3, 4], losses));
 }
 
