@@ -1,10 +1,16 @@
 //! Which exchanges of which recordings: what `mirror inspect` and `mirror convert` have in common.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use mirror::condition::Condition;
 use mirror::config::{Expected, Fault, Faults};
-use mirror::recording::{Format, Losses, Moment, OpenError, ReadOptions, Record};
+use mirror::recording::{Format, Losses, Moment, OpenError, ReadOptions, Record, Recordings};
+
+use crate::action::Refused;
+use crate::captures::{CaptureOptions, Captures};
+use crate::interrupt::Interrupt;
+use crate::run::Failed;
 
 /// As typed.
 #[derive(Debug, clap::Args)]
@@ -21,6 +27,12 @@ pub(crate) struct Choice {
     /// Only the exchange of this id, or whose id ends so; may be repeated.
     #[arg(long = "id", value_name = "ID", help_heading = "Choice")]
     ids: Vec<String>,
+    /// End after so many exchanges.
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Choice")]
+    limit: Option<String>,
+    /// The servers' ports in saved captures (`trace.pcap`) that are named without.
+    #[arg(long, value_name = "PORTS", help_heading = "Choice")]
+    port: Option<String>,
     /// What the standard input is (`avro`, …), where its first bytes do not tell.
     #[arg(long, value_name = "FORMAT", help_heading = "Choice")]
     input_format: Option<String>,
@@ -31,6 +43,9 @@ pub(crate) struct Choice {
 pub(crate) struct Chosen {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) options: ReadOptions,
+    pub(crate) captures: CaptureOptions,
+    /// The most exchanges that are taken.
+    pub(crate) limit: Option<u64>,
     conditions: Vec<Condition>,
     /// The ends of ids in hexadecimal, in lower case.
     ids: Vec<String>,
@@ -64,11 +79,16 @@ impl Choice {
             })
         };
         let ids = self.ids.into_iter().filter_map(id).collect();
+        let limit = told(faults, "--limit", self.limit, |text| {
+            text.parse::<u64>().ok().filter(|limit| *limit > 0).ok_or_else(|| "a whole number from 1".into())
+        });
+        let captures = CaptureOptions::resolve(&files, self.port, faults);
         let format = told(faults, "--input-format", self.input_format, format);
         if format.is_some() && !files.iter().any(|file| file == Path::new("-")) {
             faults.0.push(Fault::missing("--input-format", "`-` among the files, which it is for: other names say it"));
         }
-        Chosen { files, options: ReadOptions { from, to, format, ..ReadOptions::default() }, conditions, ids }
+        let options = ReadOptions { from, to, format, ..ReadOptions::default() };
+        Chosen { files, options, captures, limit, conditions, ids }
     }
 }
 
@@ -102,8 +122,41 @@ pub(crate) fn told<T>(
     read(&word).map_err(|expected| faults.0.push(Fault::new(flag, word, expected))).ok()
 }
 
+/// What is to be read, opened.
+pub(crate) struct Opened {
+    pub(crate) recordings: Recordings,
+    /// What of captures could not be read.
+    cut: Vec<String>,
+    _captures: Captures,
+}
+
+impl Chosen {
+    /// Opens all of them, captures too; or says why that cannot be, and with which code to exit.
+    pub(crate) fn open(&self, what: &str, interrupt: &Interrupt) -> anyhow::Result<Result<Opened, ExitCode>> {
+        let mut captures = match Captures::read(&self.files, &self.captures, interrupt) {
+            Ok(captures) => captures,
+            Err(Failed::Input(faults)) => return Ok(Err(crate::refuse(&Refused { what: what.to_owned(), faults }))),
+            Err(Failed::System(error)) => return Err(error),
+        };
+        Ok(match Recordings::open_with(&captures.files, &self.options) {
+            Ok(recordings) => Ok(Opened { recordings, cut: std::mem::take(&mut captures.cut), _captures: captures }),
+            Err(errors) => Err(refuse(what, &errors)),
+        })
+    }
+}
+
+impl Opened {
+    /// Tells what could not be read, and whether that is nothing.
+    pub(crate) fn tell_losses(&self, what: &str) -> bool {
+        let losses = self.recordings.losses();
+        tell_losses(what, &losses);
+        self.cut.iter().for_each(|cut| eprintln!("{what}: {cut}"));
+        losses.is_empty() && self.cut.is_empty()
+    }
+}
+
 /// Tells every recording that cannot be read.
-pub(crate) fn refuse(what: &str, errors: &[OpenError]) -> std::process::ExitCode {
+pub(crate) fn refuse(what: &str, errors: &[OpenError]) -> ExitCode {
     match errors.len() {
         1 => eprintln!("{what}: 1 fault"),
         n => eprintln!("{what}: {n} faults"),

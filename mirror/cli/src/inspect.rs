@@ -1,12 +1,11 @@
 //! `mirror inspect`: what is in recordings, for people (a table, whole exchanges, totals) and for programs (JSON).
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mirror::recording::{Losses, OpenError, Record, Recordings};
+use mirror::recording::Record;
 
-use crate::chosen;
+use crate::chosen::{self, Opened};
 use crate::interrupt::Interrupt;
 
 mod args;
@@ -15,7 +14,7 @@ mod json;
 mod paint;
 mod stats;
 mod table;
-mod units;
+pub(crate) mod units;
 mod whole;
 
 use args::Output;
@@ -37,53 +36,57 @@ trait Show {
 
 /// Where they come from.
 enum Source {
-    Recordings(Recordings),
+    Opened(Box<Opened>),
     Followed(Followed),
 }
 
 impl Source {
-    fn open(inspect: &Inspect, interrupt: &Interrupt) -> Result<Source, Vec<OpenError>> {
+    /// Opens them; or says why that cannot be, and with which code to exit.
+    fn open(inspect: &Inspect, interrupt: &Interrupt) -> anyhow::Result<Result<Source, ExitCode>> {
         let Inspect { chosen, follow, .. } = inspect;
-        Ok(match follow {
-            true => Source::Followed(Followed::open(&chosen.files, &chosen.options, interrupt.clone())?),
-            false => Source::Recordings(Recordings::open_with(&chosen.files, &chosen.options)?),
-        })
+        if !follow {
+            return Ok(chosen.open(WHAT, interrupt)?.map(|opened| Source::Opened(Box::new(opened))));
+        }
+        let followed = Followed::open(&chosen.files, &chosen.options, interrupt.clone());
+        Ok(followed.map(Source::Followed).map_err(|errors| chosen::refuse(WHAT, &errors)))
     }
 
     fn next(&mut self) -> Option<io::Result<Record>> {
         match self {
-            Source::Recordings(recordings) => recordings.next(),
+            Source::Opened(opened) => opened.recordings.next(),
             Source::Followed(followed) => followed.next(),
         }
     }
 
-    fn losses(&self) -> Vec<(PathBuf, Losses)> {
+    /// Tells what could not be read, and whether that is nothing.
+    fn tell_losses(&self) -> bool {
         match self {
-            Source::Recordings(recordings) => recordings.losses(),
-            Source::Followed(followed) => followed.losses(),
+            Source::Opened(opened) => opened.tell_losses(WHAT),
+            Source::Followed(followed) => {
+                chosen::tell_losses(WHAT, followed.losses());
+                followed.losses().is_empty()
+            }
         }
     }
 }
 
 pub(crate) fn run(inspect: &Inspect) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::watch()?;
-    let mut source = match Source::open(inspect, &interrupt) {
+    let mut source = match Source::open(inspect, &interrupt)? {
         Ok(source) => source,
-        Err(errors) => return Ok(chosen::refuse(WHAT, &errors)),
+        Err(code) => return Ok(code),
     };
-    match show_all(inspect, &mut source, &interrupt) {
+    let whole = match show_all(inspect, &mut source, &interrupt) {
         // Who reads it has seen enough (`mirror inspect … | head`).
         Err(Failed::Output(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
         Err(Failed::Output(error)) => return Err(anyhow::Error::from(error).context("cannot be printed")),
-        Err(Failed::Input(error)) => eprintln!("{WHAT}: {error}"),
-        Ok(()) => {
-            let losses = source.losses();
-            chosen::tell_losses(WHAT, &losses);
-            return Ok(if losses.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        Err(Failed::Input(error)) => {
+            eprintln!("{WHAT}: {error}");
+            false
         }
-    }
-    chosen::tell_losses(WHAT, &source.losses());
-    Ok(ExitCode::FAILURE)
+        Ok(()) => true,
+    };
+    Ok(if source.tell_losses() && whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 enum Failed {
@@ -93,7 +96,7 @@ enum Failed {
 
 fn show_all(inspect: &Inspect, source: &mut Source, interrupt: &Interrupt) -> Result<(), Failed> {
     let mut show = shown_by(inspect).map_err(Failed::Output)?;
-    let mut left = inspect.limit.unwrap_or(u64::MAX);
+    let mut left = inspect.chosen.limit.unwrap_or(u64::MAX);
     let mut failed = None;
     while left > 0 && !interrupt.came() {
         let record = match source.next() {

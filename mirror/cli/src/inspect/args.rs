@@ -28,9 +28,6 @@ pub(crate) struct InspectArgs {
     /// Go on as the recording is written, and over to files that a glob matches later, until Ctrl-C.
     #[arg(short, long, help_heading = "Choice")]
     follow: bool,
-    /// End after so many exchanges.
-    #[arg(short = 'n', long, value_name = "N", help_heading = "Choice")]
-    limit: Option<String>,
     /// How much of a body -v shows [default: 4KiB].
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
     body_limit: Option<String>,
@@ -45,7 +42,6 @@ pub(crate) struct Inspect {
     pub(super) chosen: Chosen,
     pub(super) output: Output,
     pub(super) follow: bool,
-    pub(super) limit: Option<u64>,
     /// In bytes.
     pub(super) body_limit: usize,
     pub(super) color: bool,
@@ -70,9 +66,6 @@ impl InspectArgs {
     pub(crate) fn resolve(self) -> Result<Inspect, Refused> {
         let mut faults = Faults::default();
         let chosen = self.choice.resolve(self.files, &mut faults);
-        let limit = told(&mut faults, "--limit", self.limit, |text| {
-            text.parse::<u64>().ok().filter(|limit| *limit > 0).ok_or_else(|| "a whole number from 1".into())
-        });
         let body_limit = told(&mut faults, "--body-limit", self.body_limit, |text| {
             text.parse::<ByteSize>().map_err(|expected| expected.0.into_owned())
         });
@@ -102,6 +95,16 @@ impl InspectArgs {
             let expected = "a recording that is written from its front to its end; a .har is not";
             faults.0.push(Fault::new("--follow", file.display(), expected));
         }
+        if self.follow
+            && let Some(file) =
+                chosen.files.iter().find(|file| crate::captures::is_capture(file) || file.as_os_str() == "-")
+        {
+            faults.0.push(Fault::new(
+                "--follow",
+                file.display(),
+                "a recording that is written: a file, or a glob of files",
+            ));
+        }
         if body_limit.is_some() && output != Output::Whole {
             faults.0.push(Fault::missing("--body-limit", "`--verbose` beside it, which shows bodies"));
         }
@@ -110,7 +113,6 @@ impl InspectArgs {
             chosen,
             output,
             follow: self.follow,
-            limit,
             body_limit: body_limit.unwrap_or(BODY_LIMIT).as_usize(),
             color: color.unwrap_or_else(is_colored),
         })

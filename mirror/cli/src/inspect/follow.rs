@@ -59,8 +59,8 @@ impl Followed {
         Ok(Followed { options: *options, files: Arc::new(files), reader: None, first: None, losses: Vec::new() })
     }
 
-    pub(super) fn losses(&self) -> Vec<(PathBuf, Losses)> {
-        self.losses.clone()
+    pub(super) fn losses(&self) -> &[(PathBuf, Losses)] {
+        &self.losses
     }
 
     /// The next record; none when a signal came. It may take its time.
