@@ -12,9 +12,15 @@ use crate::http1::{Header, Headers};
 pub mod avro;
 pub mod file;
 mod format;
+pub mod gor;
 mod gzip;
+mod input;
+mod json;
+pub mod jsonl;
 mod losses;
+pub(crate) mod plain;
 mod recordings;
+mod time;
 pub(crate) mod view;
 
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};

@@ -34,7 +34,6 @@ mod decode;
 mod encode;
 mod enter;
 mod header;
-mod input;
 mod long;
 mod reader;
 mod schema;
@@ -47,11 +46,11 @@ pub use header::HeaderError;
 pub use reader::Reader;
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
+pub(super) use super::input::Input;
 pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};
 pub(crate) use encode::Size;
 pub(super) use enter::enter;
 pub(super) use header::{Codec, Header, MAGIC, is_start_of_header, write as header};
-pub(super) use input::Input;
 pub(super) use reader::{block_head, find};
 
 /// The most bytes a block may hold, before and after compression: 256 MiB.

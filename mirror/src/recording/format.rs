@@ -9,13 +9,18 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
-use super::{Losses, Record, Unheld, avro, gzip};
+use super::plain::{self, Plain};
+use super::{Losses, Record, Unheld, avro, gor, gzip, jsonl};
 
 /// How the records of a recording are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// [Avro](avro), the native one: keeps all that a [`Record`] has.
     Avro,
+    /// [GoReplay's own](gor).
+    Gor,
+    /// [JSON Lines](jsonl): for people, jq and scripts; keeps all too.
+    Jsonl,
 }
 
 /// A format of recordings. The file's extension picks it.
@@ -148,12 +153,15 @@ impl FromStr for Format {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Kind; 1] = [Kind::Avro];
+    pub const ALL: [Kind; 3] = [Kind::Avro, Kind::Gor, Kind::Jsonl];
 
     /// Whether a recording begins so.
     fn begins(self, start: &[u8]) -> bool {
         match self {
             Kind::Avro => start.starts_with(avro::MAGIC),
+            // A message's type and id.
+            Kind::Gor => matches!(start, [b'1'..=b'3', b' ', id, ..] if id.is_ascii_alphanumeric()),
+            Kind::Jsonl => start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"{"),
         }
     }
 
@@ -161,6 +169,8 @@ impl Kind {
     pub fn extension(self) -> &'static str {
         match self {
             Kind::Avro => "avro",
+            Kind::Gor => "gor",
+            Kind::Jsonl => "jsonl",
         }
     }
 }
@@ -170,7 +180,11 @@ impl Format {
     pub const AVRO: Format = Format { kind: Kind::Avro, gzip: false };
 
     /// All there are, without the compressed ones.
-    pub const ALL: [Format; 1] = [Format::AVRO];
+    pub const ALL: [Format; 3] = [Format::AVRO, Format::plain(Kind::Gor), Format::plain(Kind::Jsonl)];
+
+    const fn plain(kind: Kind) -> Format {
+        Format { kind, gzip: false }
+    }
 
     /// The format that a file's name asks for.
     ///
@@ -230,6 +244,8 @@ impl Format {
     fn plain_reader(self, input: impl Read + Send + 'static) -> Result<Box<dyn ReadRecords>, FormatError> {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::Reader::new(input).map_err(FormatError::from)?),
+            Kind::Gor => Box::new(gor::Reader::new(input)?),
+            Kind::Jsonl => Box::new(jsonl::Reader::new(input)?),
         })
     }
 
@@ -247,6 +263,8 @@ impl Format {
     fn plain_writer(self, output: impl Write + Send + 'static) -> io::Result<Box<dyn WriteRecords>> {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::RecordWriter::new(output)?),
+            Kind::Gor => Box::new(plain::Writer::new(Plain::Gor, output)),
+            Kind::Jsonl => Box::new(plain::Writer::new(Plain::Jsonl, output)),
         })
     }
 }

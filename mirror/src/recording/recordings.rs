@@ -160,8 +160,9 @@ impl Recordings {
     /// # Errors
     /// Every one that cannot be read.
     pub fn open_with(words: &[PathBuf], options: &ReadOptions) -> Result<Recordings, Vec<OpenError>> {
-        let (mut waiting, mut losses, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for name in names::named(words)? {
+        let (mut waiting, mut losses) = (Vec::new(), Vec::new());
+        let (names, mut errors) = names::named(words);
+        for name in names {
             match look_at(name, options.format, &mut losses) {
                 Ok(found) => waiting.extend(found),
                 Err(error) => errors.push(error),

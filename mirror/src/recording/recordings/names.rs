@@ -28,14 +28,12 @@ impl Name {
 /// # Errors
 /// Every word that names nothing that could be read.
 pub fn files_named(words: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<OpenError>> {
-    Ok(named(words)?.iter().map(Name::path).collect())
+    let (names, errors) = named(words);
+    if errors.is_empty() { Ok(names.iter().map(Name::path).collect()) } else { Err(errors) }
 }
 
-/// What all these words name, a glob's files sorted as people count them: 2 before 10.
-///
-/// # Errors
-/// Every word that names nothing that could be read.
-pub(super) fn named(words: &[PathBuf]) -> Result<Vec<Name>, Vec<OpenError>> {
+/// What all these words name, a glob's files sorted as people count them: 2 before 10. And every word that names nothing that could be read.
+pub(super) fn named(words: &[PathBuf]) -> (Vec<Name>, Vec<OpenError>) {
     let (mut names, mut errors) = (Vec::new(), Vec::new());
     for word in words {
         if word == Path::new("-") {
@@ -58,7 +56,7 @@ pub(super) fn named(words: &[PathBuf]) -> Result<Vec<Name>, Vec<OpenError>> {
             names.push(Name::File(word.clone()));
         }
     }
-    if errors.is_empty() { Ok(names) } else { Err(errors) }
+    (names, errors)
 }
 
 /// The files that a glob matches; never none.
@@ -132,10 +130,11 @@ mod tests {
         let found = named(&[path("a.2.avro"), path("a.*.avro"), path("b[1].avro"), path("new.avro"), "-".into()]);
         let mut expected = files(&["a.2.avro", "a.1.avro", "a.10.avro", "b[1].avro", "new.avro"]);
         expected.push(Name::Stdin);
-        assert_eq!(found.unwrap(), expected);
+        assert_eq!(found.0, expected);
+        assert!(found.1.is_empty(), "{found:?}");
 
-        let errors = named(&["-".into(), folder.path().into(), path("c*.avro"), path("a[.avro"), "-".into()]);
-        let told: Vec<_> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+        let (_, errors) = named(&["-".into(), folder.path().into(), path("c*.avro"), path("a[.avro"), "-".into()]);
+        let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let at = folder.path().display();
         assert_eq!(
             told,
