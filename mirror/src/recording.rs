@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::http1::{Header, Headers};
+
 pub mod avro;
 pub mod file;
 mod format;
@@ -24,7 +26,10 @@ pub(crate) mod view;
 
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
 pub use losses::{Damage, Losses, Unheld};
-pub use recordings::{OpenError, Recordings};
+pub use recordings::{
+    MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
+    files_named,
+};
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +101,23 @@ pub struct RecordedMessage {
     pub trailers: Vec<(Bytes, Bytes)>,
     /// Why `body` is not the whole body, e.g. `max_body`, `memory`, `lag`, `aborted`, `capture` (bytes that a capture lost, or did not see any more); none where it is.
     pub truncated: Option<String>,
+}
+
+impl RecordedMessage {
+    /// The header lines, for those who look for names.
+    pub fn headers(&self) -> Headers {
+        let lines = self.headers.iter();
+        lines.map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect()
+    }
+
+    /// The body in one piece; not copied where it is one.
+    pub fn whole_body(&self) -> Bytes {
+        match &self.body[..] {
+            [] => Bytes::new(),
+            [piece] => piece.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
 }
 
 /// What a target made of its copy.

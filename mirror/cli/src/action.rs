@@ -8,6 +8,8 @@ use mirror::config::{CaptureConfig, Config, Draft, Expected, Fault, Faults, Upst
 use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
+use crate::convert::Convert;
+use crate::inspect::Inspect;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) enum Action {
         config: Box<Config>,
     },
     Interfaces,
+    Inspect(Box<Inspect>),
+    Convert(Box<Convert>),
     Schema,
     Completions(Shell),
     Man,
@@ -72,6 +76,8 @@ impl Action {
                 Action::Check { file, config }
             }
             Some(Command::Interfaces) => Action::Interfaces,
+            Some(Command::Convert(arguments)) => Action::Convert(Box::new(arguments.resolve()?)),
+            Some(Command::Inspect(arguments)) => Action::Inspect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
             Some(Command::Man) => Action::Man,

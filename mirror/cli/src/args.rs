@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::convert::ConvertArgs;
+use crate::inspect::InspectArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   mirror --listen :80 --upstream :8080 --shadow :8082
@@ -53,6 +56,10 @@ pub(crate) enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// Show what is in recordings: a table, whole exchanges, totals.
+    Inspect(Box<InspectArgs>),
+    /// Make one recording of several, of saved captures, in another format, or of some exchanges only.
+    Convert(Box<ConvertArgs>),
     /// Print what `--capture` can listen on, with addresses and link types.
     Interfaces,
     /// Print the JSON Schema of the YAML file.

@@ -12,11 +12,16 @@ mod admin;
 mod allocator;
 mod args;
 mod ask;
+mod captures;
 mod check;
+mod chosen;
+mod convert;
 mod demo;
 mod documents;
 mod hangup;
+mod inspect;
 mod interfaces;
+mod interrupt;
 mod listener;
 mod log;
 mod reload;
@@ -55,6 +60,8 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Print(config) => say(&config.to_yaml()),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),
+        Action::Convert(convert) => convert::run(&convert),
+        Action::Inspect(inspect) => inspect::run(&inspect),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
         Action::Man => say(&documents::man()?),

@@ -191,6 +191,23 @@ impl Running {
         }
     }
 
+    /// Reads saved captures to their ends, or until it is told to stop, and drains. Gives the sums, and why one was not read to its end.
+    pub(crate) fn read_out(self, stopped: impl Fn() -> bool) -> (status::Summary, Option<String>) {
+        let told_to_stop = async {
+            while !stopped() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.read_to_the_end() => {}
+                () = told_to_stop => {}
+            }
+        });
+        let cut = self.listener.as_ref().and_then(Listener::cut);
+        (self.end(), cut)
+    }
+
     /// Drains and gives the sums.
     pub(crate) fn end(self) -> status::Summary {
         self.admin.draining();

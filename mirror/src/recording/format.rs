@@ -1,9 +1,11 @@
 //! What the formats of recordings have in common: how they are told apart, read and written.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use thiserror::Error;
 
@@ -84,6 +86,12 @@ pub enum FormatError {
         /// What would do.
         expected: String,
     },
+    /// It ends before it has begun: nothing was ever recorded, or a crash left it so.
+    #[error("at byte {length}: found an end within the header, expected a whole one")]
+    Torn {
+        /// How many bytes there are.
+        length: u64,
+    },
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
@@ -149,6 +157,16 @@ impl Kind {
     /// All there are.
     pub const ALL: [Kind; 4] = [Kind::Avro, Kind::Gor, Kind::Har, Kind::Jsonl];
 
+    /// Whether a recording begins so.
+    fn begins(self, start: &[u8]) -> bool {
+        match self {
+            Kind::Avro => start.starts_with(avro::MAGIC),
+            // A message's type and id.
+            Kind::Gor => matches!(start, [b'1'..=b'3', b' ', id, ..] if id.is_ascii_alphanumeric()),
+            Kind::Jsonl => start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"{"),
+        }
+    }
+
     /// The extension of its files, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
@@ -185,6 +203,32 @@ impl Format {
             _ => extension,
         };
         extension.parse().map_err(|_| unknown())
+    }
+
+    /// The format whose recordings begin as these bytes do, the first few hundred of them or all there are; compressed or not.
+    pub fn sniff(start: &[u8]) -> Option<Format> {
+        let mut plain = Vec::new();
+        let gzip = start.starts_with(gzip::MAGIC);
+        if gzip {
+            // What is cut off gives what is there.
+            let _ = flate2::read::GzDecoder::new(start).read_to_end(&mut plain);
+        }
+        let start = if gzip { &plain } else { start };
+        Kind::ALL.into_iter().find(|kind| kind.begins(start)).map(|kind| Format { kind, gzip })
+    }
+
+    /// Begins to read at the first record that may have begun at `from` or later; or at the front, where the format has no way to find it.
+    ///
+    /// # Errors
+    /// As of [`Format::reader`].
+    pub fn reader_from(self, mut file: File, from: SystemTime) -> Result<Box<dyn ReadRecords>, FormatError> {
+        let mut start = [0; 2];
+        let gzip = file.read_exact(&mut start).is_ok() && gzip::MAGIC.starts_with(&start);
+        file.rewind()?;
+        match self.kind {
+            Kind::Avro if !gzip => Ok(Box::new(avro::enter(file, from)?)),
+            _ => self.reader(file),
+        }
     }
 
     /// Begins to read. What of the file is no recording of this format is told now, where that can be seen at its start. A compressed

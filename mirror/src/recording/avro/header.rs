@@ -10,7 +10,8 @@ use super::schema::{self, SCHEMA, SCHEMA_NAME};
 use super::{Input, MAX_BLOCK};
 use crate::recording::FormatError;
 
-const MAGIC: &[u8; 4] = b"Obj\x01";
+/// How a file begins.
+pub(crate) const MAGIC: &[u8; 4] = b"Obj\x01";
 
 /// The most a header may take. Ours takes 5 KB; other tools may add metadata of their own.
 const MAX_HEADER: usize = 1 << 20;
@@ -80,9 +81,7 @@ impl From<HeaderError> for FormatError {
             HeaderError::NotAvro { found } => {
                 FormatError::foreign(0, found, "an Avro recording, which begins with \"Obj\\x01\"")
             }
-            HeaderError::Torn { length } => {
-                FormatError::foreign(length as u64, "an end within the header", "the header of an Avro recording")
-            }
+            HeaderError::Torn { length } => FormatError::Torn { length: length as u64 },
             HeaderError::Corrupt { what } => {
                 FormatError::foreign(0, format!("a corrupt header ({what})"), "that of an Avro recording")
             }
@@ -96,8 +95,9 @@ impl From<HeaderError> for FormatError {
 impl Header {
     /// Reads a header off the front of `input`.
     pub(crate) fn read<R: Read>(input: &mut Input<R>) -> Result<Header, HeaderError> {
-        let mut wanted = 16 << 10;
+        let mut wanted = 1;
         loop {
+            // No more is waited for than it takes: of one that is being written, no more may be there.
             let bytes = input.want(wanted)?;
             let at_end = bytes.len() < wanted;
             if let Some(header) = parse(bytes)? {
@@ -107,10 +107,10 @@ impl Header {
             if at_end {
                 return Err(HeaderError::Torn { length: bytes.len() });
             }
-            if wanted >= MAX_HEADER {
+            if bytes.len() >= MAX_HEADER {
                 return Err(HeaderError::Corrupt { what: "longer than 1 MiB" });
             }
-            wanted *= 4;
+            wanted = bytes.len() + 1;
         }
     }
 }

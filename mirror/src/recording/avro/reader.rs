@@ -59,6 +59,11 @@ impl<R: Read> Reader<R> {
         Ok(Reader { input, header, block: None, offset, losses: Losses::default(), ended: false })
     }
 
+    /// Reads on where the input stands, which is where a block begins, with `offset` bytes before it.
+    pub(super) fn within(input: R, header: Header, offset: u64) -> Self {
+        Reader { input: Input::new(input), header, block: None, offset, losses: Losses::default(), ended: false }
+    }
+
     /// What could not be read so far; of the whole file once the reader is at its end.
     pub fn losses(&self) -> Losses {
         self.losses
