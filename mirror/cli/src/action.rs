@@ -9,6 +9,8 @@ use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
 
+mod replay;
+
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -58,6 +60,12 @@ impl Action {
                     true => Action::Print(Box::new(settings.draft().and_then(Draft::typed).map_err(&told)?)),
                     false => Action::Run { config: Box::new(settings.config().map_err(&told)?), from: Some(settings) },
                 }
+            }
+            Some(Command::Replay { files, replay, flags }) => {
+                let mut draft = Draft::default();
+                replay::lay_over(&files, &replay, &mut draft);
+                Action::with(draft, &flags)
+                    .map_err(|faults| Refused { what: "mirror replay".to_owned(), faults })?
             }
             Some(Command::Reload { admin }) => match admin.parse() {
                 Ok(admin) => Action::Reload { admin },

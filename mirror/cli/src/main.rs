@@ -20,6 +20,7 @@ mod interfaces;
 mod listener;
 mod log;
 mod reload;
+mod replay;
 mod run;
 mod status;
 mod watch;
