@@ -111,7 +111,15 @@ impl Opened {
             pacer.run(schedule);
             let _ = done.send(true);
         })?;
-        Ok(Running { watch: Watch::new(progress, telemetry.clone()), tap: tap.clone(), ahead, stop, ended, reading, pacing })
+        Ok(Running {
+            watch: Watch::new(progress, telemetry.clone()),
+            tap: tap.clone(),
+            ahead,
+            stop,
+            ended,
+            reading,
+            pacing,
+        })
     }
 }
 

@@ -49,7 +49,8 @@ pub fn replayed(folder: &Path, arguments: &[&str]) -> Replayed {
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     let report = std::fs::read(folder.join("report.json")).unwrap_or_default();
-    let report = serde_json::from_slice(&report).unwrap_or_else(|error| panic!("no report ({error}): {stdout}{stderr}"));
+    let report =
+        serde_json::from_slice(&report).unwrap_or_else(|error| panic!("no report ({error}): {stdout}{stderr}"));
     Replayed { code: output.status.code(), stdout, stderr, report }
 }
 

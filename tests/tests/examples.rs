@@ -104,7 +104,9 @@ fn each_that_serves_mirrors_a_request() {
 
 #[test]
 fn the_one_that_replays_ends_with_what_came_of_it() {
-    let Some(example) = examples().into_iter().find(|example| example.ends_with("replay-at-twice-the-speed")) else { return };
+    let Some(example) = examples().into_iter().find(|example| example.ends_with("replay-at-twice-the-speed")) else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder of our own");
     Tape::default().gets(20, 10).write(&folder.path().join("traffic.avro"));
     let target = Server::ok();

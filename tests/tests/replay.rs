@@ -108,7 +108,10 @@ fn passes_a_rate_and_bounds() {
     }
     let done = replay(&tape, &Server::ok(), &["--rate=100/s", "--loop=3"]);
     assert!((done.number("planned_seconds") - 0.11).abs() < 1e-9 && done.number("planned_rate") == 100.0, "{done:#?}");
-    assert_eq!((&done.report["passes"], &done.report["read"], &done.report["replayed"]), (&json!(3), &json!(4), &json!(12)));
+    assert_eq!(
+        (&done.report["passes"], &done.report["read"], &done.report["replayed"]),
+        (&json!(3), &json!(4), &json!(12))
+    );
 }
 
 /// An open loop: what was asked first is not waited for.
@@ -134,7 +137,8 @@ fn nobody_waits_for_an_earlier_answer() {
 
 #[test]
 fn connections_stay_in_their_order_and_each_pass_is_another() {
-    let client = |port| move |record: &mut mirror::recording::Record| record.client = Some(([10, 0, 0, 1], port).into());
+    let client =
+        |port| move |record: &mut mirror::recording::Record| record.client = Some(([10, 0, 0, 1], port).into());
     let mut tape = Tape::default();
     for i in 0..8 {
         tape = tape.with(i, &format!("/a{i}"), client(1)).with(i, &format!("/b{i}"), client(2));
@@ -147,7 +151,13 @@ fn connections_stay_in_their_order_and_each_pass_is_another() {
         // Of two passes that may overlap, each is in its order.
         let one: Vec<_> = all.iter().filter(|target| target.starts_with(who)).collect();
         for i in 1..8 {
-            let places = |i: usize| one.iter().enumerate().filter(|(_, t)| ***t == format!("{who}{i}")).map(|(at, _)| at).collect::<Vec<_>>();
+            let places = |i: usize| {
+                one.iter()
+                    .enumerate()
+                    .filter(|(_, t)| ***t == format!("{who}{i}"))
+                    .map(|(at, _)| at)
+                    .collect::<Vec<_>>()
+            };
             assert!(places(i - 1)[0] < places(i)[0] && places(i - 1)[1] < places(i)[1], "{all:?}");
         }
     }

@@ -118,7 +118,10 @@ fn a_signal_ends_it_with_the_summary_and_the_report() {
         assert!(exit.stdout.contains("1 requests replayed in") && exit.stdout.contains(", interrupted"), "{exit:#?}");
         exit.summary().assert_exact();
         let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("a report")).expect("JSON");
-        assert_eq!((&report["ended"], &report["replayed"], &report["version"]), (&json!("interrupted"), &json!(1), &json!(1)));
+        assert_eq!(
+            (&report["ended"], &report["replayed"], &report["version"]),
+            (&json!("interrupted"), &json!(1), &json!(1))
+        );
     }
 }
 
@@ -148,7 +151,13 @@ fn what_is_asked_for_is_shown() {
     let arguments = ["replay", "a.avro", "b-*.avro", "--speed=10x", "--loop", "--shadow=:8082", "--order=connection"];
     let output = mirror_tests::run_to_end(folder.path(), &[&arguments[..], &["--print-config"]].concat());
     let shown = String::from_utf8_lossy(&output.stdout);
-    for line in ["  - a.avro\n  - b-*.avro\n", "  speed: 1000%\n", "  loop: forever\n", "  concurrency: 1024\n", "    by: connection\n"] {
+    for line in [
+        "  - a.avro\n  - b-*.avro\n",
+        "  speed: 1000%\n",
+        "  loop: forever\n",
+        "  concurrency: 1024\n",
+        "    by: connection\n",
+    ] {
         assert!(output.status.success() && shown.contains(line), "{line}: {output:?}");
     }
 }
@@ -158,21 +167,55 @@ fn every_fault_is_named() {
     let folder = folder();
     let faults = |arguments: &[&str]| {
         let said = refusal(folder.path(), &[&["replay"][..], arguments].concat());
-        said.lines().skip(1).map(|line| line.split(": expected ").next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        said.lines()
+            .skip(1)
+            .map(|line| line.split(": expected ").next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         faults(&[
-            "a.avro", "--speed=fast", "--rate=5", "--arrivals=odd", "--loop=b.avro", "--duration=5", "--limit=0", "--max-gap=1",
-            "--from=noon", "--to=+", "--concurrency=0", "--order=sideways", "--fail-on=bugs", "--shadow=:x",
+            "a.avro",
+            "--speed=fast",
+            "--rate=5",
+            "--arrivals=odd",
+            "--loop=b.avro",
+            "--duration=5",
+            "--limit=0",
+            "--max-gap=1",
+            "--from=noon",
+            "--to=+",
+            "--concurrency=0",
+            "--order=sideways",
+            "--fail-on=bugs",
+            "--shadow=:x",
         ]),
         [
-            r#"--speed: "fast""#, r#"--rate: "5""#, r#"--arrivals: "odd""#, r#"--loop: "b.avro""#, r#"--duration: "5""#,
-            r#"--max-gap: "1""#, r#"--from: "noon""#, r#"--to: "+""#, r#"--order: "sideways""#, r#"--fail-on: "bugs""#,
-            r#"--limit: "0""#, r#"--concurrency: "0""#, r#"--shadow: ":x""#,
+            r#"--speed: "fast""#,
+            r#"--rate: "5""#,
+            r#"--arrivals: "odd""#,
+            r#"--loop: "b.avro""#,
+            r#"--duration: "5""#,
+            r#"--max-gap: "1""#,
+            r#"--from: "noon""#,
+            r#"--to: "+""#,
+            r#"--order: "sideways""#,
+            r#"--fail-on: "bugs""#,
+            r#"--limit: "0""#,
+            r#"--concurrency: "0""#,
+            r#"--shadow: ":x""#,
         ]
     );
     assert_eq!(
-        faults(&["a.avro", "--shadow=:1", "--speed=2", "--rate=5/s", "--max-gap=1s", "--listen=:80", "--from=9s", "--to=3s"]),
+        faults(&[
+            "a.avro",
+            "--shadow=:1",
+            "--speed=2",
+            "--rate=5/s",
+            "--max-gap=1s",
+            "--listen=:80",
+            "--from=9s",
+            "--to=3s"
+        ]),
         [r#"--listen: ":80""#, r#"--rate: "5/s""#, r#"--max-gap: "1s""#, r#"--to: "+3s""#]
     );
     assert_eq!(faults(&["a.avro"]), ["shadow"]);
@@ -200,7 +243,8 @@ fn an_empty_recording_ends_at_once() {
 #[test]
 fn metrics_tell_lateness_and_what_is_left_out() {
     let folder = folder();
-    let tape = Tape::default().get(0, "/a").with(1, "/cut", |record| record.request.message.truncated = Some("lag".into()));
+    let tape =
+        Tape::default().get(0, "/a").with(1, "/cut", |record| record.request.message.truncated = Some("lag".into()));
     let traffic = folder.path().join("traffic.avro");
     tape.get(3_600_000, "/in-an-hour").write(&traffic);
     let target = Server::ok();

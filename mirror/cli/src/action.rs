@@ -64,8 +64,7 @@ impl Action {
             Some(Command::Replay { files, replay, flags }) => {
                 let mut draft = Draft::default();
                 replay::lay_over(&files, &replay, &mut draft);
-                Action::with(draft, &flags)
-                    .map_err(|faults| Refused { what: "mirror replay".to_owned(), faults })?
+                Action::with(draft, &flags).map_err(|faults| Refused { what: "mirror replay".to_owned(), faults })?
             }
             Some(Command::Reload { admin }) => match admin.parse() {
                 Ok(admin) => Action::Reload { admin },

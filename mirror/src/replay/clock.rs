@@ -21,7 +21,8 @@ impl Clock {
     /// It begins now.
     pub(super) fn start() -> Clock {
         let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
-        let nanos = u128::try_from(tv_sec).unwrap_or_default() * 1_000_000_000 + u128::try_from(tv_nsec).unwrap_or_default();
+        let nanos =
+            u128::try_from(tv_sec).unwrap_or_default() * 1_000_000_000 + u128::try_from(tv_nsec).unwrap_or_default();
         Clock { began: Instant::now(), nanos }
     }
 

@@ -28,7 +28,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(config: &ReplayConfig, marker: Option<String>, ahead: Arc<Ahead>, progress: Arc<Progress>) -> Reader {
+    pub(super) fn new(
+        config: &ReplayConfig,
+        marker: Option<String>,
+        ahead: Arc<Ahead>,
+        progress: Arc<Progress>,
+    ) -> Reader {
         let ReplayConfig { files, passes, from, to, .. } = config.clone();
         Reader { files, passes, from, to, marker, ahead, progress }
     }

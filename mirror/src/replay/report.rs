@@ -160,9 +160,8 @@ impl Report {
             took_seconds: began.map_or(0.0, |(began, _)| (progress.until() - began).as_secs_f64()),
             planned_seconds: planned.map(|planned| planned.as_secs_f64()),
             planned_rate: planned.and_then(|planned| rate(replayed, planned)),
-            reached_rate: sending.and_then(|sending| {
-                rate(sums.iter().map(|(_, sums)| sums.sent).max().unwrap_or_default(), sending)
-            }),
+            reached_rate: sending
+                .and_then(|sending| rate(sums.iter().map(|(_, sums)| sums.sent).max().unwrap_or_default(), sending)),
             passes: progress.passes.load(Relaxed),
             read: progress.read.load(Relaxed),
             replayed,

@@ -60,7 +60,8 @@ impl Request {
             if marker.is_some_and(|marker| name.eq_ignore_ascii_case(marker.as_bytes())) {
                 continue;
             }
-            is_framed |= [&b"content-length"[..], b"transfer-encoding"].iter().any(|known| name.eq_ignore_ascii_case(known));
+            is_framed |=
+                [&b"content-length"[..], b"transfer-encoding"].iter().any(|known| name.eq_ignore_ascii_case(known));
             push_line(&mut head, name, value);
         }
         // HTTP/2 needs none.
@@ -115,7 +116,8 @@ impl Request {
         writer.at(now + request_end.unwrap_or_default());
         writer.request_end(self.trailers);
         let response = self.response.filter(|_| writer.is_response_read());
-        let trailers = response.and_then(|response| respond(&mut writer, &response, now + response_start.unwrap_or_default(), room));
+        let trailers = response
+            .and_then(|response| respond(&mut writer, &response, now + response_start.unwrap_or_default(), room));
         writer.at(now + end.or(response_start).or(request_end).unwrap_or_default());
         match self.aborted {
             Some(why) => writer.abort(why),
@@ -233,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_head_is_as_recorded() {
-        let request = Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None).ok().unwrap();
+        let request =
+            Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None).ok().unwrap();
         assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nhOst: a\r\nContent-Length: 2\r\nhOst: b\r\n\r\n");
         assert_eq!((request.started, request.lasted()), (Duration::from_secs(9), Some(Duration::from_millis(3))));
     }

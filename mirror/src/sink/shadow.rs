@@ -60,12 +60,7 @@ pub struct Shadow {
 
 impl Shadow {
     /// A target as configured.
-    pub fn new(
-        config: &ShadowConfig,
-        all: &Config,
-        budget: &Arc<Budget>,
-        telemetry: &Arc<Telemetry>,
-    ) -> Shadow {
+    pub fn new(config: &ShadowConfig, all: &Config, budget: &Arc<Budget>, telemetry: &Arc<Telemetry>) -> Shadow {
         let name = config.label();
         Shadow {
             target: config.target.clone(),

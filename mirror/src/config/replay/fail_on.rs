@@ -222,7 +222,18 @@ mod tests {
             assert_eq!(fail_on.to_string(), shown);
             assert_eq!(shown.parse(), Ok(fail_on));
         }
-        for text in ["", "fail", "failed,", "failed,none", "status", "status>=", "status>=5", "status=0xx", "failed>x", "late>101%"] {
+        for text in [
+            "",
+            "fail",
+            "failed,",
+            "failed,none",
+            "status",
+            "status>=",
+            "status>=5",
+            "status=0xx",
+            "failed>x",
+            "late>101%",
+        ] {
             assert!(text.parse::<FailOn>().is_err(), "{text}");
         }
     }
@@ -234,9 +245,13 @@ mod tests {
             let [(Failing::Status(is), _)] = terms[..] else { panic!("{terms:?}") };
             is.holds(status)
         };
-        for (text, inside, outside) in
-            [("status>=500", 500, 499), ("status=4xx", 499, 500), ("status!=200", 201, 200), ("status>4xx", 500, 499), ("status<=404", 404, 405)]
-        {
+        for (text, inside, outside) in [
+            ("status>=500", 500, 499),
+            ("status=4xx", 499, 500),
+            ("status!=200", 201, 200),
+            ("status>4xx", 500, 499),
+            ("status<=404", 404, 405),
+        ] {
             assert!(holds(text, inside) && !holds(text, outside), "{text}");
         }
     }
