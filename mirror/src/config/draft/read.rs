@@ -132,7 +132,7 @@ fn plain(expected: &str) -> String {
         "a string" => "text (a number needs quotes)".to_owned(),
         "path string" => "a path".to_owned(),
         _ if expected.starts_with("struct ") => "a map of settings".to_owned(),
-        _ if expected.starts_with("one of ") || expected.starts_with('`') => expected.replace('`', ""),
+        _ if expected.starts_with("one of ") => expected.replace('`', ""),
         _ => expected.to_owned(),
     }
 }
