@@ -147,6 +147,10 @@ impl Running {
         for capture in &config.capture {
             tracing::info!(%capture, "capturing");
         }
+        if let Some(replay) = &config.replay {
+            let recordings = replay.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+            tracing::info!(recordings, "replaying");
+        }
         let level = log.map(|log| log.level.clone());
         let reloader = Reloader::new(config, from, engine.control(), level, &telemetry);
         watch::start(&reloader).map_err(|error| Failed::System(error.into()))?;
