@@ -46,7 +46,7 @@ pub use pipeline::{
     StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
-pub use record::RecordConfig;
+pub use record::{RecordConfig, RecordFormat};
 pub(crate) use reload::differing;
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 pub mod avro;
+mod block;
 pub mod file;
 mod format;
 pub mod gor;
@@ -19,12 +20,16 @@ pub mod jsonl;
 mod losses;
 pub(crate) mod plain;
 mod recordings;
+mod stream;
 mod time;
 pub(crate) mod view;
 
+pub(crate) use block::PlainEncoder;
+pub use block::{Block, BlockRef, PlainBlock};
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
 pub use losses::{Damage, Losses, Unheld};
 pub use recordings::{OpenError, Recordings};
+pub use stream::RecordingStream;
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,3 +117,6 @@ pub struct RecordedAnswer {
     /// From sending the first byte to the answer's end.
     pub total: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests;

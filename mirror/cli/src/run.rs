@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::config::{Config, Fault, Faults, Period};
+use mirror::config::{Config, Fault, Faults, Period, RecordConfig};
 use mirror::engine::{Engine, EngineError};
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
@@ -95,7 +95,7 @@ impl Running {
                 format!("an address that can be listened on ({error})"),
             ));
         });
-        if let Some(record) = &config.record
+        if let Some(record) = config.record.as_ref().filter(|record| !record.is_stdout())
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
         {
             faults.0.push(Fault::new(
@@ -161,6 +161,8 @@ impl Running {
         let until = std::thread::Builder::new().name("mirror-drain".into());
         let Running { reloader, proxy, listener, engine, sums, admin, runtime, .. } = self;
         admin.draining();
+        // What stdout has already is no table's.
+        let records_to_stdout = reloader.config().record.as_ref().is_some_and(RecordConfig::is_stdout);
         let cut = listener.as_ref().and_then(Listener::cut);
         let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, engine, &sums))?;
         runtime.block_on(async {
@@ -175,7 +177,10 @@ impl Running {
         });
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
         drop(log);
-        status::print(&summary);
+        match records_to_stdout {
+            true => eprint!("{summary}"),
+            false => status::print(&summary),
+        }
         match cut {
             // What was read of it is kept.
             Some(why) => Err(anyhow::Error::msg(why)),
