@@ -66,6 +66,7 @@ prop_compose! {
 prop_compose! {
     fn record()(
         path in select(vec!["a.avro", "%Y-%m-%d.avro", "1", "~"]),
+        format in select(vec!["avro", "gor.gz", "har", "jsonl"]),
         fraction in of(fraction()),
         (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), size(1 << 30)),
         (flush_interval, answer_wait) in (period(), period()),
@@ -73,6 +74,8 @@ prop_compose! {
     ) -> RecordConfig {
         let (size, interval, more) = rotation.map_or((None, None, None), |(size, interval, more)| (Some(size), interval, more));
         RecordConfig {
+            // Two of the names say none.
+            format: Some(format.parse().unwrap()),
             fraction, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
             rotate_size: size,
             rotate_interval: interval,
