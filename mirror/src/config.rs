@@ -40,10 +40,10 @@ pub use draft::Draft;
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, HashConfig,
-    JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit, Preset, RateConfig,
-    RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig, SecretPattern, SplitConfig,
-    StageConfig, Token, Unreadable,
+    BodyBound, BodyEdits, Brought, Carried, CarryConfig, CommandLine, Edits, Encoding, Expression, FilterConfig, Found,
+    FractionConfig, HandedOut, HashConfig, JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure,
+    PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig,
+    SecretPattern, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::RecordConfig;

@@ -14,6 +14,7 @@ pub mod file;
 mod format;
 pub mod gor;
 mod gzip;
+pub mod har;
 mod input;
 mod json;
 pub mod jsonl;

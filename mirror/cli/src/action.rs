@@ -267,6 +267,19 @@ fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
     for (i, target) in flags.shadow.iter().enumerate() {
         draft.set(&format!("shadow.{i}"), Value::from(target.as_str()), "--shadow");
     }
+    let no_target = |flag: &str, key: &str| {
+        let expected =
+            format!("`--shadow` beside it, whose targets it is for; a file's are set by --set shadow.0.{key}=…");
+        Fault::missing(flag, expected)
+    };
+    if flags.shadow.is_empty() && !flags.carry.is_empty() {
+        draft.fault(no_target("--carry", "pipeline.0.carry"));
+    }
+    for i in 0..flags.shadow.len() {
+        for (k, word) in flags.carry.iter().enumerate() {
+            draft.set(&format!("shadow.{i}.pipeline.0.carry.values.{k}"), Value::from(word.as_str()), "--carry");
+        }
+    }
     for (flag, key, value) in [
         ("--host", "host", flags.host.as_deref().map(Value::from)),
         ("--shadow-timeout", "timeout", flags.shadow_timeout.as_deref().map(Value::from)),
@@ -275,9 +288,7 @@ fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
     ] {
         let Some(value) = value else { continue };
         if flags.shadow.is_empty() {
-            let expected =
-                format!("`--shadow` beside it, whose targets it is for; a file's are set by --set shadow.0.{key}=…");
-            draft.fault(Fault::missing(flag, expected));
+            draft.fault(no_target(flag, key));
         }
         for i in 0..flags.shadow.len() {
             draft.set(&format!("shadow.{i}.{key}"), value.clone(), flag);

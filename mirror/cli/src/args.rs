@@ -122,6 +122,9 @@ pub(crate) struct Flags {
     /// Send all that is mirrored through a program first, by GoReplay's middleware protocol; split at spaces; may be repeated.
     #[arg(long, value_name = "COMMAND", help_heading = "Pipeline")]
     pub(crate) middleware: Vec<String>,
+    /// Give back to a target what it handed out, in place of what the application did: `cookie:session`, `json:/token -> header:Authorization`; may be repeated.
+    #[arg(long, value_name = "VALUE", help_heading = "Pipeline")]
+    pub(crate) carry: Vec<String>,
     /// The copies' Host: `original`, `target`, or a literal [default: original].
     #[arg(long, value_name = "HOST", help_heading = "Shadow")]
     pub(crate) host: Option<String>,

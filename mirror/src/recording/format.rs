@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use super::plain::{self, Plain};
-use super::{Losses, Record, Unheld, avro, gor, gzip, jsonl};
+use super::{Losses, Record, Unheld, avro, gor, gzip, har, jsonl};
 
 /// How the records of a recording are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub enum Kind {
     Avro,
     /// [GoReplay's own](gor).
     Gor,
+    /// [HAR](har): what browsers' tools open; keeps all too.
+    Har,
     /// [JSON Lines](jsonl): for people, jq and scripts; keeps all too.
     Jsonl,
 }
@@ -153,7 +155,7 @@ impl FromStr for Format {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Kind; 3] = [Kind::Avro, Kind::Gor, Kind::Jsonl];
+    pub const ALL: [Kind; 4] = [Kind::Avro, Kind::Gor, Kind::Har, Kind::Jsonl];
 
     /// Whether a recording begins so.
     fn begins(self, start: &[u8]) -> bool {
@@ -170,6 +172,7 @@ impl Kind {
         match self {
             Kind::Avro => "avro",
             Kind::Gor => "gor",
+            Kind::Har => "har",
             Kind::Jsonl => "jsonl",
         }
     }
@@ -180,7 +183,8 @@ impl Format {
     pub const AVRO: Format = Format { kind: Kind::Avro, gzip: false };
 
     /// All there are, without the compressed ones.
-    pub const ALL: [Format; 3] = [Format::AVRO, Format::plain(Kind::Gor), Format::plain(Kind::Jsonl)];
+    pub const ALL: [Format; 4] =
+        [Format::AVRO, Format::plain(Kind::Gor), Format::plain(Kind::Har), Format::plain(Kind::Jsonl)];
 
     const fn plain(kind: Kind) -> Format {
         Format { kind, gzip: false }
@@ -245,6 +249,7 @@ impl Format {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::Reader::new(input).map_err(FormatError::from)?),
             Kind::Gor => Box::new(gor::Reader::new(input)?),
+            Kind::Har => Box::new(har::Reader::new(input)?),
             Kind::Jsonl => Box::new(jsonl::Reader::new(input)?),
         })
     }
@@ -264,6 +269,7 @@ impl Format {
         Ok(match self.kind {
             Kind::Avro => Box::new(avro::RecordWriter::new(output)?),
             Kind::Gor => Box::new(plain::Writer::new(Plain::Gor, output)),
+            Kind::Har => Box::new(plain::Writer::new(Plain::Har, output)),
             Kind::Jsonl => Box::new(plain::Writer::new(Plain::Jsonl, output)),
         })
     }

@@ -302,8 +302,12 @@ impl<'a> Field<'a> {
 pub(super) fn text(bytes: &[u8]) -> (Text<'_>, Text<'_>) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Some(text.into()), None),
-        Err(_) => (None, Some(STANDARD.encode(bytes).into())),
+        Err(_) => (None, Some(base64(bytes).into())),
     }
+}
+
+pub(super) fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// The bytes that one of the two says.
@@ -347,14 +351,14 @@ pub(super) fn pairs(fields: Vec<Field<'_>>) -> Result<Vec<(Bytes, Bytes)>, BadVa
 fn body(message: &RecordedMessage) -> Body<'_> {
     let whole = whole(&message.body);
     let length = (message.body_length != whole.len() as u64).then_some(message.body_length);
-    let (body, base64) = match whole {
+    let (body, encoded) = match whole {
         Cow::Borrowed(bytes) => text(bytes),
         Cow::Owned(bytes) => match String::from_utf8(bytes) {
             Ok(text) => (Some(text.into()), None),
-            Err(error) => (None, Some(STANDARD.encode(error.as_bytes()).into())),
+            Err(error) => (None, Some(base64(error.as_bytes()).into())),
         },
     };
-    (body.filter(|body| !body.is_empty()), base64, length)
+    (body.filter(|body| !body.is_empty()), encoded, length)
 }
 
 fn message(

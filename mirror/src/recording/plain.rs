@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::{Record, Unheld, WriteRecords, gor, jsonl};
+use super::{Record, Unheld, WriteRecords, gor, har, jsonl};
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
     Gor,
+    Har,
     Jsonl,
 }
 
@@ -30,6 +31,7 @@ impl Plain {
     pub(crate) fn head(self) -> &'static [u8] {
         match self {
             Plain::Gor | Plain::Jsonl => b"",
+            Plain::Har => har::HEAD,
         }
     }
 
@@ -37,6 +39,7 @@ impl Plain {
     pub(crate) fn between(self) -> &'static [u8] {
         match self {
             Plain::Gor | Plain::Jsonl => b"",
+            Plain::Har => har::BETWEEN,
         }
     }
 
@@ -44,6 +47,7 @@ impl Plain {
     pub(crate) fn tail(self) -> &'static [u8] {
         match self {
             Plain::Gor | Plain::Jsonl => b"",
+            Plain::Har => har::TAIL,
         }
     }
 
@@ -51,6 +55,10 @@ impl Plain {
     pub(crate) fn encode(self, record: &Record, into: &mut Vec<u8>, unheld: &mut Unheld) -> Result<(), Unfit> {
         match self {
             Plain::Gor => gor::encode(record, into, unheld),
+            Plain::Har => {
+                har::encode(record, into);
+                Ok(())
+            }
             Plain::Jsonl => {
                 jsonl::encode(record, into);
                 Ok(())
