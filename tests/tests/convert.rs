@@ -37,7 +37,7 @@ fn through_every_pair_of_formats_and_back() {
     let folder = Folder::new();
     folder.record("0.jsonl", &exchanges(3));
     let wanted: Vec<_> = exchanges(3).iter().map(on_the_wire).collect();
-    let formats = ["avro", "gor", "gor.gz", "jsonl", "jsonl.gz"];
+    let formats = ["avro", "gor", "gor.gz", "har", "jsonl", "jsonl.gz"];
     for from in formats {
         let input = format!("a.{from}");
         let ran = folder.run(&["convert", "0.jsonl", &input]);

@@ -38,7 +38,7 @@ fn globs_and_several_files_are_merged_by_time() {
 fn the_standard_input_is_read_whatever_it_is() {
     let folder = Folder::new();
     folder.record("a.avro", &seconds(&[1, 2]));
-    for format in ["avro", "gor", "jsonl", "gor.gz", "avro.gz"] {
+    for format in ["avro", "gor", "har", "jsonl", "gor.gz", "avro.gz", "har.gz"] {
         let line = format!("mirror convert a.avro - --format {format} 2>/dev/null | mirror inspect -");
         assert_eq!(listed(&folder.shell(&line).ok()), [1, 2], "{format}");
     }
