@@ -28,6 +28,7 @@ mod pipeline;
 mod ports;
 mod record;
 mod reload;
+mod replay;
 mod shadow;
 mod text;
 mod units;
@@ -48,6 +49,7 @@ pub use pipeline::{
 pub use ports::Ports;
 pub use record::RecordConfig;
 pub(crate) use reload::differing;
+pub use replay::{Allowed, Arrivals, FailOn, Failing, Passes, ReplayConfig, Speed, StatusIs};
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
@@ -67,6 +69,10 @@ pub struct Config {
     #[serde(deserialize_with = "forms::capture")]
     #[schemars(schema_with = "forms::capture_schema")]
     pub capture: Vec<CaptureConfig>,
+    /// Recordings that are sent again, in place of a proxy and of captures. A file, a list of them, or a map.
+    #[serde(deserialize_with = "forms::replay", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "forms::replay_schema")]
+    pub replay: Option<ReplayConfig>,
     /// Where copies of the requests go. One or a list, each an address or a map.
     #[serde(deserialize_with = "forms::shadow")]
     #[schemars(schema_with = "forms::shadow_schema")]
@@ -219,6 +225,7 @@ impl Default for Config {
             listen: Vec::new(),
             upstream: None,
             capture: Vec::new(),
+            replay: None,
             shadow: Vec::new(),
             record: None,
             fraction: Fraction::ALL,

@@ -156,6 +156,18 @@ reasons! {
 }
 
 reasons! {
+    /// Why a recorded request is not sent again.
+    LeftOut {
+        /// Its body was not recorded as a whole.
+        Truncated = "truncated",
+        /// Its head, or that of its response, broke RFC 9112's syntax.
+        Malformed = "malformed",
+        /// Others may have seen it end elsewhere.
+        Ambiguous = "ambiguous",
+    }
+}
+
+reasons! {
     /// By which rule a value was redacted.
     Redacted {
         /// A header's or trailer's name.

@@ -19,6 +19,7 @@ use crate::generation::Generation;
 use crate::looks::Looks;
 use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
 use crate::pressure::{Arriving, OneArriving, Pressure};
+use crate::replay::Replayed;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -138,15 +139,36 @@ impl Tap {
     /// is to have it, or it cannot be taken now, which is counted.
     pub fn begin(&self, head: Bytes, origin: Origin) -> Option<ExchangeWriter> {
         // A source in the path made one request of it, and that is what the application got.
-        self.offer(head, origin, false, || (SystemTime::now(), Clock::Ours(Instant::now())))
+        self.offer(head, origin, false, None, || (SystemTime::now(), Clock::Ours(Instant::now())))
     }
 
     /// The same for a source that only saw it pass. Of what follows, [`ExchangeWriter::at`] tells the times.
     pub fn begin_passed(&self, head: Bytes, origin: Origin, passed: Passed) -> Option<ExchangeWriter> {
+        self.begin_at(head, origin, passed, None)
+    }
+
+    /// The same for one that passed once, and is now due again.
+    pub(crate) fn begin_again(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        passed: Passed,
+        replayed: Replayed,
+    ) -> Option<ExchangeWriter> {
+        self.begin_at(head, origin, passed, Some(replayed))
+    }
+
+    fn begin_at(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        passed: Passed,
+        replayed: Option<Replayed>,
+    ) -> Option<ExchangeWriter> {
         let Passed { server, at, ambiguous } = passed;
         // A stamp beyond what the system's time holds is nonsense of a damaged file.
         let started = UNIX_EPOCH.checked_add(at).unwrap_or(UNIX_EPOCH);
-        let writer = self.offer(head, origin, ambiguous, || (started, Clock::Told { began: at, now: at }))?;
+        let writer = self.offer(head, origin, ambiguous, replayed, || (started, Clock::Told { began: at, now: at }))?;
         if let Some(server) = server {
             writer.upstream(server);
         }
@@ -158,6 +180,7 @@ impl Tap {
         head: Bytes,
         origin: Origin,
         ambiguous: bool,
+        replayed: Option<Replayed>,
         now: impl FnOnce() -> (SystemTime, Clock),
     ) -> Option<ExchangeWriter> {
         let tap = &*self.inner;
@@ -191,6 +214,7 @@ impl Tap {
             started,
             request_head: head,
             ambiguous,
+            replayed,
             upstream: Default::default(),
             request_end: Default::default(),
             response: Default::default(),
@@ -247,6 +271,16 @@ impl Tap {
             _counted: counted,
         });
         Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads })
+    }
+
+    /// Whether every target has settled what was offered to it, and nothing is on its way there.
+    pub fn is_settled(&self) -> bool {
+        let tap = &*self.inner;
+        let generation = tap.generation.load();
+        // In the order in which an exchange goes on, so that none slips by.
+        tap.arriving.count() == 0
+            && generation.held.load(Relaxed) == 0
+            && generation.sinks.iter().all(|sink| !sink.answers || sink.metrics.in_flight() == 0)
     }
 
     /// Whether anything takes exchanges at all.

@@ -163,6 +163,8 @@ prop_compose! {
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
             capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
+            // Not beside what else listens.
+            replay: None,
             shadow, record, fraction, pipeline, marker, proxy, drain_timeout, exit_after,
         }
     }

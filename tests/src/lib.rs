@@ -32,11 +32,13 @@ pub mod nginx;
 mod process;
 pub mod recording;
 mod reload;
+pub mod replay;
 pub mod secrets;
 mod server;
 mod slow_disk;
 mod summary;
 mod tap;
+mod tape;
 mod terminal;
 pub mod upload;
 pub mod wire;
@@ -59,6 +61,7 @@ pub use serde_json::{Value, json};
 pub use server::Server;
 pub use slow_disk::SlowDisk;
 pub use summary::{SinkSummary, Summary};
+pub use tape::Tape;
 pub use terminal::Terminal;
 
 /// How long anything is waited for before a test gives up. Far longer than anything takes, even on a busy machine.

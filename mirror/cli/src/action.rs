@@ -11,6 +11,8 @@ use crate::args::{Args, Command, Flags};
 use crate::convert::Convert;
 use crate::inspect::Inspect;
 
+mod replay;
+
 /// What is to be done.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -62,6 +64,11 @@ impl Action {
                     true => Action::Print(Box::new(settings.draft().and_then(Draft::typed).map_err(&told)?)),
                     false => Action::Run { config: Box::new(settings.config().map_err(&told)?), from: Some(settings) },
                 }
+            }
+            Some(Command::Replay { files, replay, flags }) => {
+                let mut draft = Draft::default();
+                replay::lay_over(&files, &replay, &mut draft);
+                Action::with(draft, &flags).map_err(|faults| Refused { what: "mirror replay".to_owned(), faults })?
             }
             Some(Command::Reload { admin }) => match admin.parse() {
                 Ok(admin) => Action::Reload { admin },

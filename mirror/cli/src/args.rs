@@ -9,6 +9,10 @@ use clap_complete::Shell;
 use crate::convert::ConvertArgs;
 use crate::inspect::InspectArgs;
 
+mod replay;
+
+pub(crate) use replay::ReplayFlags;
+
 const EXAMPLES: &str = "\
 Examples:
   mirror --listen :80 --upstream :8080 --shadow :8082
@@ -17,6 +21,7 @@ Examples:
   mirror --capture trace.pcapng:80 --record traffic.avro
   mirror run mirror.yaml
   mirror reload
+  mirror replay traffic.avro --shadow :8082 --speed 200%
   mirror demo
 
 Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";
@@ -42,6 +47,17 @@ pub(crate) enum Command {
         /// Look at the file twice a second, and reload the settings when it says something else. (SIGHUP and `mirror reload` do it without.)
         #[arg(long, help_heading = "Running")]
         watch: bool,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Send what was recorded again, when it is due, and end with what came of it.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay {
+        /// Recordings; globs in quotes too, merged by time; `-` is stdin.
+        #[arg(required = true)]
+        files: Vec<OsString>,
+        #[command(flatten)]
+        replay: Box<ReplayFlags>,
         #[command(flatten)]
         flags: Box<Flags>,
     },

@@ -25,6 +25,7 @@ mod interrupt;
 mod listener;
 mod log;
 mod reload;
+mod replay;
 mod run;
 mod status;
 mod watch;

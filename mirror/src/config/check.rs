@@ -11,6 +11,7 @@ mod filter;
 mod middleware;
 mod path;
 mod pipeline;
+mod replay;
 
 /// The faults found so far, and the keys that could not be read, of which nothing more can be said.
 struct Findings<'a> {
@@ -63,6 +64,7 @@ impl Config {
         self.check_listen(&mut findings);
         self.check_loops(&mut findings);
         self.check_captures(&mut findings);
+        self.check_replay(&mut findings);
         self.check_shadows(&mut findings);
         self.check_record(&mut findings);
         self.check_pipelines(&mut findings);
@@ -71,8 +73,12 @@ impl Config {
         findings.faults
     }
 
-    /// Something gives exchanges: a proxy, which has two sides, or a capture.
+    /// Something gives exchanges: a proxy, which has two sides, a capture, or a replay.
     fn check_source(&self, findings: &mut Findings<'_>) {
+        if self.replay.is_some() || findings.is_unread("replay") {
+            // It has to stand alone, which is told there.
+            return;
+        }
         match (self.listen.is_empty(), &self.upstream) {
             (true, Some(upstream)) => {
                 findings.missing("listen", &format!("an address to listen on, as there is an upstream ({upstream})"));

@@ -8,7 +8,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserial
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::{
-    AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ShadowConfig,
+    AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ReplayConfig,
+    ShadowConfig,
 };
 
 /// One, or a list of them.
@@ -31,6 +32,20 @@ pub(super) fn shadow<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
 /// `record`: a path or a map.
 pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RecordConfig>, D::Error> {
     Ok(Option::<WordOrMap<RecordConfig>>::deserialize(deserializer)?.map(|WordOrMap(record)| record))
+}
+
+/// `replay`: files or a map.
+pub(super) fn replay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ReplayConfig>, D::Error> {
+    Ok(Option::<WordOrMap<ReplayConfig>>::deserialize(deserializer)?.map(|WordOrMap(replay)| replay))
+}
+
+pub(super) fn replay_schema(generator: &mut SchemaGenerator) -> Schema {
+    let (files, map) = (files_schema(generator), generator.subschema_for::<ReplayConfig>());
+    json_schema!({ "anyOf": [files, map, { "type": "null" }] })
+}
+
+pub(super) fn files_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
 }
 
 /// `admin`: an address or a map.
@@ -90,6 +105,11 @@ pub(super) trait FromWord: Sized {
     fn from_bool(_: bool) -> Option<Self> {
         None
     }
+
+    /// Where a list of words is one too.
+    fn from_words(_: Vec<String>) -> Option<Self> {
+        None
+    }
 }
 
 impl FromWord for AdminConfig {
@@ -141,6 +161,22 @@ impl FromWord for RecordConfig {
 
     fn word_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
+    }
+}
+
+impl FromWord for ReplayConfig {
+    const FORMS: &'static str = "a recording, a list of them, or a map with the key `files`";
+
+    fn from_word(word: &str) -> Result<Self, Expected> {
+        Ok(ReplayConfig::new(vec![word.into()]))
+    }
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        files_schema(generator)
+    }
+
+    fn from_words(words: Vec<String>) -> Option<Self> {
+        Some(ReplayConfig::new(words.into_iter().map(Into::into).collect()))
     }
 }
 
@@ -203,6 +239,14 @@ impl<'de, T: FromWord + Deserialize<'de>> Deserialize<'de> for WordOrMap<T> {
 
             fn visit_bool<E: Error>(self, v: bool) -> Result<T, E> {
                 T::from_bool(v).ok_or_else(|| E::invalid_type(Unexpected::Bool(v), &self))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+                if T::from_words(Vec::new()).is_none() {
+                    return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+                }
+                let words = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
+                T::from_words(words).ok_or_else(|| A::Error::invalid_type(Unexpected::Seq, &self))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {

@@ -19,6 +19,7 @@ impl Config {
             listen: fixed.listen,
             upstream: fixed.upstream,
             capture: fixed.capture,
+            replay: fixed.replay,
             shadow: wanted.shadow.clone(),
             record: match (&wanted.record, fixed.record) {
                 (Some(wanted), Some(fixed)) if wanted.path == fixed.path => {

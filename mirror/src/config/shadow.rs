@@ -113,6 +113,13 @@ impl ShadowConfig {
     }
 }
 
+impl BackoffConfig {
+    /// For a replay, which is to send each request: after more failures than there will be.
+    pub(super) fn never() -> Self {
+        BackoffConfig { after: NonZeroU32::MAX, ..BackoffConfig::default() }
+    }
+}
+
 impl Default for BackoffConfig {
     fn default() -> Self {
         BackoffConfig {

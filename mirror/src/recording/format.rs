@@ -153,6 +153,11 @@ impl FromStr for Format {
     }
 }
 
+/// What is inside the object that a text begins with.
+fn inside(text: &[u8]) -> Option<&[u8]> {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start().strip_prefix(b"{")
+}
+
 impl Kind {
     /// All there are.
     pub const ALL: [Kind; 4] = [Kind::Avro, Kind::Gor, Kind::Har, Kind::Jsonl];
@@ -163,7 +168,8 @@ impl Kind {
             Kind::Avro => start.starts_with(avro::MAGIC),
             // A message's type and id.
             Kind::Gor => matches!(start, [b'1'..=b'3', b' ', id, ..] if id.is_ascii_alphanumeric()),
-            Kind::Jsonl => start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start().starts_with(b"{"),
+            Kind::Har => inside(start).is_some_and(|inside| inside.trim_ascii_start().starts_with(b"\"log\"")),
+            Kind::Jsonl => inside(start).is_some(),
         }
     }
 

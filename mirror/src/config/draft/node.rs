@@ -181,6 +181,9 @@ impl Node {
 
     /// The map here; a word becomes the value of the key it stands for.
     fn as_map(&mut self) -> Result<&mut Vec<(String, Node)>, Expected> {
+        if let ("replay", Kind::List(_)) = (&*self.key, &self.kind) {
+            self.list_as_files();
+        }
         if let Kind::Leaf(value) = &self.kind {
             let pairs = if value.is_null() { Vec::new() } else { self.meaning(value) };
             let node = |name: &str, value| {
@@ -192,6 +195,18 @@ impl Node {
             Kind::Map(map) => Ok(map),
             _ => Err(format!("an index after {0}, as in {0}.0", self.key).into()),
         }
+    }
+
+    /// The list here becomes the files of a map.
+    fn list_as_files(&mut self) {
+        let mut files = self.clone();
+        let was = std::mem::replace(&mut files.key, format!("{}.files", self.key));
+        if let Kind::List(list) = &mut files.kind {
+            for file in list {
+                file.key = file.key.replacen(&was, &files.key, 1);
+            }
+        }
+        self.kind = Kind::Map(vec![("files".to_owned(), files)]);
     }
 
     pub(super) fn to_value(&self) -> Value {
@@ -232,6 +247,7 @@ impl Node {
             "capture" => &["interface", "file", "vxlan", "ports"],
             "shadow" => &["target"],
             "record" => &["path"],
+            "replay" => &["files"],
             "admin" => &["address"],
             _ if self.key.ends_with(".middleware") => &["command"],
             _ => &[],

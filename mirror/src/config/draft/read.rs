@@ -6,7 +6,7 @@
 use serde_path_to_error::Segment;
 
 use super::node::{Kind, Node, Step};
-use crate::config::{Config, Fault};
+use crate::config::{BackoffConfig, Config, Fault};
 
 /// More are not told: each costs a read of the whole tree, and nobody mends a hundred at a time.
 const MOST_FAULTS: usize = 100;
@@ -21,7 +21,10 @@ pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>,
             return (None, unread);
         }
         let error = match serde_path_to_error::deserialize::<_, Config>(root.to_value()) {
-            Ok(config) => return (Some(config), unread),
+            Ok(mut config) => {
+                fit_targets(&mut config, root);
+                return (Some(config), unread);
+            }
             Err(error) => error,
         };
         let message = error.inner().to_string();
@@ -58,6 +61,26 @@ pub(super) fn read(root: &mut Node, faults: &mut Vec<Fault>) -> (Option<Config>,
     }
     faults.push(Fault::missing("the settings", format!("fewer than {MOST_READS} keys with nothing after them")));
     (None, unread)
+}
+
+/// What a replay has for targets that do not say it themselves.
+fn fit_targets(config: &mut Config, root: &Node) {
+    let Some(replay) = &config.replay else { return };
+    for (i, shadow) in config.shadow.iter_mut().enumerate() {
+        let said = |key: &str| {
+            let at = |path: &str| Step::parse(path).is_some_and(|steps| root.find(&steps).is_some());
+            at(&format!("shadow.{i}.{key}")) || i == 0 && at(&format!("shadow.{key}"))
+        };
+        if !said("concurrency") {
+            shadow.concurrency = replay.target_concurrency();
+        }
+        if !said("backoff") {
+            shadow.backoff = BackoffConfig::never();
+        }
+        if !said("order") {
+            shadow.order = replay.order.clone();
+        }
+    }
 }
 
 /// The fault that serde's message tells of the node, if it is one.

@@ -198,7 +198,7 @@ impl<R: Read> Reader<R> {
                 Some(_) => match self.skip_value() {
                     Ok(()) => {}
                     Err(FormatError::Io(error)) => return Err(error),
-                    Err(FormatError::Foreign { .. }) => {}
+                    Err(FormatError::Foreign { .. } | FormatError::Torn { .. }) => {}
                 },
             }
         }
