@@ -115,11 +115,20 @@ impl Folder {
     #[track_caller]
     pub fn shell(&self, line: &str) -> Ran {
         let mut command = Command::new("timeout");
-        command.arg(WITHIN.as_secs().to_string()).args(["bash", "-c"]);
-        // Of a pipeline, the first that failed tells.
-        command.arg(format!("set -o pipefail; mirror() {{ \"$MIRROR\" \"$@\"; }}; {line}"));
+        command.arg(WITHIN.as_secs().to_string()).args(["bash", "-c"]).arg(script(line));
         command.env("MIRROR", binary()).current_dir(self.0.path()).stdin(Stdio::null());
         Ran::of(&command.output().expect("a shell"))
+    }
+
+    /// Starts a line of shell, in which the binary is `mirror`.
+    ///
+    /// # Panics
+    /// When there is no shell.
+    #[track_caller]
+    pub fn start_in_shell(&self, line: &str) -> Started {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script(line)).env("MIRROR", binary());
+        self.start_command(command)
     }
 
     /// Runs the binary to its end on a terminal that is so wide.
@@ -149,7 +158,13 @@ impl Folder {
     #[track_caller]
     pub fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Started {
         let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        command.args(arguments);
+        self.start_command(command)
+    }
+
+    #[track_caller]
+    fn start_command(&self, mut command: Command) -> Started {
+        command.current_dir(self.0.path()).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary");
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (stdout, written) = (child.stdout.take().expect("a pipe"), lines.clone());
@@ -160,6 +175,11 @@ impl Folder {
         });
         Started { child, lines }
     }
+}
+
+/// Of a pipeline, the first that failed tells.
+fn script(line: &str) -> String {
+    format!("set -o pipefail; mirror() {{ \"$MIRROR\" \"$@\"; }}; {line}")
 }
 
 impl AsRef<Path> for Folder {

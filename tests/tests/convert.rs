@@ -1,9 +1,10 @@
 //! One recording of several, in any format, of captures too: whole or not at all.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use mirror_tests::capture::{Pcap, Talk};
-use mirror_tests::{Folder, Value, json};
+use mirror_tests::{Folder, Value, WITHIN, json, wait_for};
 
 /// An exchange of this number, of which every format keeps all.
 fn exchange(number: u32) -> Value {
@@ -121,6 +122,20 @@ fn what_was_lost_on_the_way_is_told() {
     let ran = folder.run(&["convert", "b.avro", "out.gor"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("mirror convert: the format has no place for"), "{ran:?}");
+}
+
+/// The first signal is heard where something comes; who waits for what does not come is ended.
+#[test]
+fn who_is_interrupted_leaves_nothing_behind() {
+    let folder = Folder::new();
+    assert_eq!(folder.shell("mkfifo live").code, Some(0));
+    let converting = folder.start(&["convert", "live", "out.avro"]);
+    let mut live = std::fs::File::options().write(true).open(folder.path("live")).expect("a pipe of our own");
+    writeln!(live, "{}", exchange(1)).expect("it is read");
+    let files = || std::fs::read_dir(&folder).expect("our folder").count();
+    wait_for("a file", WITHIN, || (files() == 2).then_some(()));
+    assert_eq!(converting.interrupt(), Some(130));
+    assert_eq!(files(), 1, "only the pipe is left");
 }
 
 #[test]

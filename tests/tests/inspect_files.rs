@@ -1,5 +1,7 @@
 //! Which files are read: globs, several as one, the standard input, damaged ones, and one that is written meanwhile.
 
+use std::io::Write;
+
 use mirror_tests::{Config, Folder, Mirror, Server, Value, json};
 
 /// An exchange that began at this second, which its path says.
@@ -87,6 +89,7 @@ fn what_is_damaged_is_told_and_the_rest_is_read() {
 fn all_that_is_no_recording_is_refused_at_once() {
     let folder = Folder::new();
     folder.record("whole.avro", &seconds(&[1]));
+    folder.write("t.txt", "PK\x03\x04 and so on");
     folder.write("foreign.avro", "PK\x03\x04 and so on");
     std::fs::create_dir(folder.path("folder")).expect("a folder of our own");
     let ran = folder.run(&[
@@ -138,8 +141,37 @@ fn a_recording_is_followed_while_it_is_written() {
 
     let mut two = folder.start(&["inspect", "-f", "t.avro", "-n", "2"]);
     assert_eq!((two.wait(), two.wait_lines(2).len()), (Some(0), 2));
-    let ran = folder.run(&["inspect", "--follow", "-"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("--follow: \"-\": expected a recording"), "{ran:?}");
+    for (files, fault) in [
+        (&["t.avro", "-"][..], r#"--follow: "-": expected the standard input alone, or files"#),
+        (
+            &["t.har.gz"],
+            r#"--follow: "t.har.gz": expected a recording that is written from its front to its end; a .har is not"#,
+        ),
+        (&["t.pcap:80"], r#"--follow: "t.pcap:80": expected a recording; a saved capture is not"#),
+    ] {
+        let ran = folder.run(&[&["inspect", "--follow"], files].concat());
+        assert!(ran.code == Some(2) && ran.stderr.contains(fault), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_comes_through_a_pipe_is_shown_as_it_comes() {
+    let folder = Folder::new();
+    let made = folder.shell("mkfifo live");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let shown = folder.start_in_shell("mirror inspect --follow - < live");
+    let mut live = std::fs::File::options().write(true).open(folder.path("live")).expect("a pipe of our own");
+    for second in 1..=3 {
+        writeln!(live, "{}", at(second)).expect("it is read");
+        assert_eq!(listed(&shown.wait_lines(second as usize).join("\n")), (1..=second).collect::<Vec<_>>());
+    }
+    drop(live);
+    let mut shown = shown;
+    assert_eq!(shown.wait(), Some(0));
+    // A name that says nothing.
+    folder.record("a.gor", &seconds(&[1, 2]));
+    assert_eq!(listed(&folder.shell("mirror inspect <(cat a.gor)").ok()), [1, 2]);
+    assert_eq!(listed(&folder.shell("cp a.gor requests; mirror inspect requests").ok()), [1, 2]);
 }
 
 /// Of a file that is replaced, as by one who moves it out of the way, the new one is read on.

@@ -38,7 +38,7 @@ pub(crate) fn run(convert: &Convert) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let failed = || format!("{}: cannot be written", convert.place);
-    let output = Output::create(&convert.place).with_context(failed)?;
+    let output = Output::create(&convert.place, &interrupt).with_context(failed)?;
     let done = match convert_all(convert, &mut opened.recordings, &output, &interrupt) {
         // Who reads it has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),

@@ -9,7 +9,7 @@
 //! rotated files that follow one another one is open at a time.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -36,8 +36,11 @@ pub const MOST_OPEN: usize = 64;
 /// is not found.
 pub const OVERHANG: Duration = Duration::from_secs(600);
 
-/// Enough of the standard input to tell its format by.
-const SNIFFED: u64 = 4096;
+/// Enough of an input to tell its format by, also where it is compressed.
+const SNIFFED: usize = 4096;
+
+/// Of fewer bytes one format may be taken for another.
+const TOLD: usize = 16;
 
 /// What of recordings is read, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +51,7 @@ pub struct ReadOptions {
     pub to: Option<Moment>,
     /// In which order.
     pub order: ReadOrder,
-    /// What `-` is; told by its first bytes where this is none. Files say it themselves.
+    /// What `-` is; told by its first bytes where this is none, as is a file whose name says nothing.
     pub format: Option<Format>,
 }
 
@@ -65,7 +68,7 @@ pub enum ReadOrder {
 /// Why a recording cannot be read.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Its name says no format.
+    /// Neither its name nor its start says a format.
     #[error(transparent)]
     Unknown(#[from] UnknownFormat),
     /// It is no recording of that format.
@@ -250,7 +253,17 @@ impl Recordings {
         let path = name.path();
         let (reader, ahead) = match (opened, name) {
             (Some((reader, record)), _) => (reader, Some(record)),
-            (None, name) => (open(&name, None, self.from).map_err(io::Error::other)?, None),
+            (None, name) => match open(&name, None, self.from) {
+                Ok(reader) => (reader, None),
+                // The writer removes its oldest files.
+                Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    let mut lost = Losses::default();
+                    lost.stretch(0, 0, "it was removed before it was read");
+                    self.losses.push((path, lost));
+                    return Ok(());
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            },
         };
         self.open.push(Open { path, reader, ahead, frontier: first });
         Ok(())
@@ -322,29 +335,62 @@ fn can_be_read_once(name: &Name) -> bool {
 /// Begins to read; where it can be, at the first record that may have begun at `from` or later.
 fn open(name: &Name, format: Option<Format>, from: Option<SystemTime>) -> Result<Box<dyn ReadRecords>, OpenError> {
     let path = name.path();
+    let failed = |source| OpenError::Io { path: path.clone(), source };
     let foreign = |source| OpenError::Foreign { path: path.clone(), source };
     match name {
-        Name::Stdin => {
-            let mut stdin = io::stdin();
-            let mut start = Vec::new();
-            if format.is_none() {
-                let failed = |source| OpenError::Io { path: path.clone(), source };
-                stdin.by_ref().take(SNIFFED).read_to_end(&mut start).map_err(failed)?;
+        Name::Stdin => match format {
+            Some(format) => format.reader(io::stdin()).map_err(foreign),
+            None => {
+                let start = start_of(&mut io::stdin()).map_err(failed)?;
+                let unsniffed =
+                    || OpenError::Unsniffed { found: format!("\"{}\"", start[..start.len().min(8)].escape_ascii()) };
+                let format = Format::sniff(&start).ok_or_else(unsniffed)?;
+                format.reader(io::Cursor::new(start).chain(io::stdin())).map_err(foreign)
             }
-            let unsniffed =
-                || OpenError::Unsniffed { found: format!("\"{}\"", start[..start.len().min(8)].escape_ascii()) };
-            let format = format.or_else(|| Format::sniff(&start)).ok_or_else(unsniffed)?;
-            format.reader(io::Cursor::new(start).chain(stdin)).map_err(foreign)
-        }
+        },
         Name::File(path) => {
-            let format = Format::of(path)?;
-            let file = File::open(path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+            let mut file = File::open(path).map_err(failed)?;
+            let is_file = path.is_file();
+            let named = Format::of(path);
+            if named.is_err() && !is_file {
+                // Nobody names a pipe.
+                let start = start_of(&mut file).map_err(failed)?;
+                let format = Format::sniff(&start).map_or(named, Ok)?;
+                return format.reader(io::Cursor::new(start).chain(file)).map_err(foreign);
+            }
+            let format = match named {
+                Ok(format) => format,
+                Err(unknown) => {
+                    let start = start_of(&mut file).map_err(failed)?;
+                    file.rewind().map_err(failed)?;
+                    Format::sniff(&start).ok_or(unknown)?
+                }
+            };
             match from {
-                Some(from) if path.is_file() => format.reader_from(file, from).map_err(foreign),
+                Some(from) if is_file => format.reader_from(file, from).map_err(foreign),
                 _ => format.reader(file).map_err(foreign),
             }
         }
     }
+}
+
+/// Enough of an input's start to tell its format by, where there is so much; no more is waited for.
+fn start_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; SNIFFED];
+    let mut length = 0;
+    while length < SNIFFED {
+        match input.read(&mut start[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length >= TOLD && Format::sniff(&start[..length]).is_some() {
+            break;
+        }
+    }
+    start.truncate(length);
+    Ok(start)
 }
 
 /// An input's error, with its name.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use mirror::config::Fault;
 use tempfile::NamedTempFile;
 
+use crate::interrupt::Interrupt;
+
 /// Where to write.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -72,7 +74,7 @@ pub(super) enum Output {
 }
 
 impl Output {
-    pub(super) fn create(place: &Place) -> io::Result<Output> {
+    pub(super) fn create(place: &Place, interrupt: &Interrupt) -> io::Result<Output> {
         if place.is_stdout() {
             return Ok(Output::Stdout);
         }
@@ -84,6 +86,7 @@ impl Output {
         let path = std::fs::canonicalize(&place.path).unwrap_or_else(|_| place.path.clone());
         let folder = Place { path: path.clone(), force: true }.folder();
         let file = tempfile::Builder::new().prefix(".mirror-").suffix(".part").tempfile_in(folder)?;
+        interrupt.removes(file.path());
         Ok(Output::Becoming { file, path, force: place.force })
     }
 
@@ -99,9 +102,11 @@ impl Output {
     pub(super) fn keep(self) -> io::Result<()> {
         match self {
             Output::Stdout | Output::Through(_) => Ok(()),
-            Output::Becoming { file, path, force: true } => file.persist(path).map(drop).map_err(|error| error.error),
-            Output::Becoming { file, path, force: false } => {
-                file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+            Output::Becoming { file, path, force } => {
+                // Else a power cut could leave the name without what it names.
+                file.as_file().sync_all()?;
+                let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+                kept.map(drop).map_err(|error| error.error)
             }
         }
     }
