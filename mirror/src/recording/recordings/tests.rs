@@ -1,7 +1,10 @@
 //! Files on a disk, read as one.
 
+use std::fs::File;
+
 use bytes::Bytes;
 
+use super::open::SNIFFED;
 use super::*;
 use crate::recording::Kind;
 use crate::recording::avro::tests::small;
