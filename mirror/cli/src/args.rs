@@ -22,6 +22,8 @@ Examples:
   mirror run mirror.yaml
   mirror reload
   mirror replay traffic.avro --shadow :8082 --speed 200%
+  mirror inspect traffic.avro --where 'status >= 500' -v
+  mirror convert traffic.avro traffic.har
   mirror demo
 
 Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";

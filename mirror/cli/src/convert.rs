@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use mirror::recording::{Recordings, Unheld, WriteRecords};
 
 use crate::interrupt::Interrupt;
@@ -36,19 +37,21 @@ pub(crate) fn run(convert: &Convert) -> anyhow::Result<ExitCode> {
         Ok(opened) => opened,
         Err(code) => return Ok(code),
     };
-    let output = Output::create(&convert.place)?;
+    let failed = || format!("{}: cannot be written", convert.place);
+    let output = Output::create(&convert.place, &interrupt).with_context(failed)?;
     let done = match convert_all(convert, &mut opened.recordings, &output, &interrupt) {
         // Who reads it has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        Err(error) => return Err(anyhow::Error::from(error).context(format!("{}: cannot be written", convert.place))),
+        Err(error) => return Err(error).with_context(failed),
         Ok(None) => {
             eprintln!("{WHAT}: interrupted: {} is as it was", convert.place);
             return Ok(ExitCode::FAILURE);
         }
         Ok(Some(done)) => done,
     };
-    let named = output.keep()?;
+    output.keep().with_context(failed)?;
     let sound = opened.tell_losses(WHAT);
+    let named = if convert.place.is_stdout() { WHAT.to_owned() } else { convert.place.to_string() };
     Ok(done.tell(&named, sound))
 }
 

@@ -1,6 +1,7 @@
 //! `mirror inspect`: what is in recordings, for people (a table, whole exchanges, totals) and for programs (JSON).
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use mirror::recording::Record;
@@ -44,7 +45,8 @@ impl Source {
     /// Opens them; or says why that cannot be, and with which code to exit.
     fn open(inspect: &Inspect, interrupt: &Interrupt) -> anyhow::Result<Result<Source, ExitCode>> {
         let Inspect { chosen, follow, .. } = inspect;
-        if !follow {
+        // The standard input comes to its end by itself.
+        if !follow || chosen.files == [Path::new("-")] {
             return Ok(chosen.open(WHAT, interrupt)?.map(|opened| Source::Opened(Box::new(opened))));
         }
         let followed = Followed::open(&chosen.files, &chosen.options, interrupt.clone());

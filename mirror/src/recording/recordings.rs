@@ -8,24 +8,24 @@
 //! A file is opened to learn when it begins, closed again, and opened for good when those before it have been read so far: of a hundred
 //! rotated files that follow one another one is open at a time.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use thiserror::Error;
-
-use super::{Format, FormatError, Losses, ReadRecords, Record, UnknownFormat};
+use super::{Format, FormatError, Losses, ReadRecords, Record};
 
 mod moment;
 mod names;
+mod open;
 mod order;
 
 pub use moment::Moment;
 pub use names::files_named;
+pub use open::OpenError;
 pub use order::{REORDER_BYTES, REORDER_TIME};
 
 use names::Name;
+use open::{can_be_read_once, open};
 use order::Window;
 
 /// How many files are open at once: 64, so that their blocks, of a quarter of a MiB mostly, take no more than the window does. Where more than
@@ -36,9 +36,6 @@ pub const MOST_OPEN: usize = 64;
 /// is not found.
 pub const OVERHANG: Duration = Duration::from_secs(600);
 
-/// Enough of the standard input to tell its format by.
-const SNIFFED: u64 = 4096;
-
 /// What of recordings is read, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {
@@ -48,7 +45,7 @@ pub struct ReadOptions {
     pub to: Option<Moment>,
     /// In which order.
     pub order: ReadOrder,
-    /// What `-` is; told by its first bytes where this is none. Files say it themselves.
+    /// What `-` is; told by its first bytes where this is none, as is a file whose name says nothing.
     pub format: Option<Format>,
 }
 
@@ -60,59 +57,6 @@ pub enum ReadOrder {
     ByStart,
     /// As they stand in their file, which is about when the exchanges ended: nothing is held back for it. Files are still merged.
     AsRecorded,
-}
-
-/// Why a recording cannot be read.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// Its name says no format.
-    #[error(transparent)]
-    Unknown(#[from] UnknownFormat),
-    /// It is no recording of that format.
-    #[error("{}: {source}", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// What about it.
-        source: FormatError,
-    },
-    /// It cannot be opened.
-    #[error("{}: cannot be opened: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is a folder.
-    #[error("{}: found a folder, expected files: {}/*.avro", path.display(), path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A glob that matches no file.
-    #[error("{pattern}: found no file of that name, expected at least one")]
-    NoMatch {
-        /// The glob.
-        pattern: String,
-    },
-    /// A glob that makes no sense.
-    #[error("{pattern}: found a glob that cannot be read ({expected}), expected one as in traffic-*.avro")]
-    Glob {
-        /// The glob.
-        pattern: String,
-        /// What about it.
-        expected: &'static str,
-    },
-    /// The standard input, a second time.
-    #[error("-: found it twice, expected the standard input once")]
-    StdinTwice,
-    /// The standard input is of no format that is known.
-    #[error("-: found {found}, expected a recording")]
-    Unsniffed {
-        /// Its first bytes, escaped.
-        found: String,
-    },
 }
 
 /// The records of several recordings: an iterator that ends for good at the first error of an input.
@@ -250,7 +194,17 @@ impl Recordings {
         let path = name.path();
         let (reader, ahead) = match (opened, name) {
             (Some((reader, record)), _) => (reader, Some(record)),
-            (None, name) => (open(&name, None, self.from).map_err(io::Error::other)?, None),
+            (None, name) => match open(&name, None, self.from) {
+                Ok(reader) => (reader, None),
+                // The writer removes its oldest files.
+                Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    let mut lost = Losses::default();
+                    lost.stretch(0, 0, "it was removed before it was read");
+                    self.losses.push((path, lost));
+                    return Ok(());
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            },
         };
         self.open.push(Open { path, reader, ahead, frontier: first });
         Ok(())
@@ -308,42 +262,6 @@ fn look_at(
             Ok(None)
         }
         Err(source) => Err(OpenError::Io { path, source }),
-    }
-}
-
-/// Whether what was read of it is gone: the standard input, a named pipe, a shell's `<(…)`.
-fn can_be_read_once(name: &Name) -> bool {
-    match name {
-        Name::Stdin => true,
-        Name::File(path) => !path.is_file(),
-    }
-}
-
-/// Begins to read; where it can be, at the first record that may have begun at `from` or later.
-fn open(name: &Name, format: Option<Format>, from: Option<SystemTime>) -> Result<Box<dyn ReadRecords>, OpenError> {
-    let path = name.path();
-    let foreign = |source| OpenError::Foreign { path: path.clone(), source };
-    match name {
-        Name::Stdin => {
-            let mut stdin = io::stdin();
-            let mut start = Vec::new();
-            if format.is_none() {
-                let failed = |source| OpenError::Io { path: path.clone(), source };
-                stdin.by_ref().take(SNIFFED).read_to_end(&mut start).map_err(failed)?;
-            }
-            let unsniffed =
-                || OpenError::Unsniffed { found: format!("\"{}\"", start[..start.len().min(8)].escape_ascii()) };
-            let format = format.or_else(|| Format::sniff(&start)).ok_or_else(unsniffed)?;
-            format.reader(io::Cursor::new(start).chain(stdin)).map_err(foreign)
-        }
-        Name::File(path) => {
-            let format = Format::of(path)?;
-            let file = File::open(path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-            match from {
-                Some(from) if path.is_file() => format.reader_from(file, from).map_err(foreign),
-                _ => format.reader(file).map_err(foreign),
-            }
-        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use mirror::config::Fault;
 use tempfile::NamedTempFile;
+
+use crate::interrupt::Interrupt;
 
 /// Where to write.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl fmt::Display for Place {
 pub(super) enum Output {
     Stdout,
     /// A device or a pipe, which cannot be replaced.
-    Through(File, PathBuf),
+    Through(File),
     /// Beside the file that it becomes, mode 0600; gone where it does not.
     Becoming {
         file: NamedTempFile,
@@ -73,41 +74,40 @@ pub(super) enum Output {
 }
 
 impl Output {
-    pub(super) fn create(place: &Place) -> anyhow::Result<Output> {
+    pub(super) fn create(place: &Place, interrupt: &Interrupt) -> io::Result<Output> {
         if place.is_stdout() {
             return Ok(Output::Stdout);
         }
-        let failed = || format!("{place}: cannot be written");
         if place.path.exists() && !place.path.is_file() {
-            let file = File::options().write(true).open(&place.path).with_context(failed)?;
-            return Ok(Output::Through(file, place.path.clone()));
+            let file = File::options().write(true).open(&place.path)?;
+            return Ok(Output::Through(file));
         }
         // Of a link the file that it leads to is replaced.
         let path = std::fs::canonicalize(&place.path).unwrap_or_else(|_| place.path.clone());
         let folder = Place { path: path.clone(), force: true }.folder();
-        let file =
-            tempfile::Builder::new().prefix(".mirror-").suffix(".part").tempfile_in(folder).with_context(failed)?;
+        let file = tempfile::Builder::new().prefix(".mirror-").suffix(".part").tempfile_in(folder)?;
+        interrupt.removes(file.path());
         Ok(Output::Becoming { file, path, force: place.force })
     }
 
     pub(super) fn writer(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
             Output::Stdout => Box::new(io::BufWriter::new(io::stdout())),
-            Output::Through(file, _) => Box::new(io::BufWriter::new(file.try_clone()?)),
+            Output::Through(file) => Box::new(io::BufWriter::new(file.try_clone()?)),
             Output::Becoming { file, .. } => Box::new(io::BufWriter::new(file.as_file().try_clone()?)),
         })
     }
 
-    /// It is whole: it gets its name. Gives what to call it.
-    pub(super) fn keep(self) -> anyhow::Result<String> {
-        Ok(match self {
-            Output::Stdout => super::WHAT.to_owned(),
-            Output::Through(_, path) => path.display().to_string(),
+    /// It is whole: it gets its name.
+    pub(super) fn keep(self) -> io::Result<()> {
+        match self {
+            Output::Stdout | Output::Through(_) => Ok(()),
             Output::Becoming { file, path, force } => {
-                let kept = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-                kept.map_err(|error| error.error).with_context(|| format!("{}: cannot be written", path.display()))?;
-                path.display().to_string()
+                // Else a power cut could leave the name without what it names.
+                file.as_file().sync_all()?;
+                let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
+                kept.map(drop).map_err(|error| error.error)
             }
-        })
+        }
     }
 }

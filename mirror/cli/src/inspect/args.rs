@@ -1,11 +1,13 @@
 //! The arguments of `mirror inspect`, as typed and as resolved.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mirror::config::{ByteSize, Fault, Faults};
+use mirror::recording::{Format, Kind, ReadOrder};
 
 use crate::action::Refused;
+use crate::captures::is_capture;
 use crate::chosen::{Choice, Chosen, told};
 
 /// As typed.
@@ -65,7 +67,7 @@ const WHAT: &str = "mirror inspect";
 impl InspectArgs {
     pub(crate) fn resolve(self) -> Result<Inspect, Refused> {
         let mut faults = Faults::default();
-        let chosen = self.choice.resolve(self.files, &mut faults);
+        let mut chosen = self.choice.resolve(self.files, &mut faults);
         let body_limit = told(&mut faults, "--body-limit", self.body_limit, |text| {
             text.parse::<ByteSize>().map_err(|expected| expected.0.into_owned())
         });
@@ -89,21 +91,10 @@ impl InspectArgs {
                 Output::Whole
             }
         };
-        if self.follow
-            && let Some(file) = chosen.files.iter().find(|file| file.extension().is_some_and(|name| name == "har"))
-        {
-            let expected = "a recording that is written from its front to its end; a .har is not";
-            faults.0.push(Fault::new("--follow", file.display(), expected));
-        }
-        if self.follow
-            && let Some(file) =
-                chosen.files.iter().find(|file| crate::captures::is_capture(file) || file.as_os_str() == "-")
-        {
-            faults.0.push(Fault::new(
-                "--follow",
-                file.display(),
-                "a recording that is written: a file, or a glob of files",
-            ));
+        if self.follow {
+            // Nothing waits for what may still come.
+            chosen.options.order = ReadOrder::AsRecorded;
+            faults.0.extend(not_followed(&chosen.files));
         }
         if body_limit.is_some() && output != Output::Whole {
             faults.0.push(Fault::missing("--body-limit", "`--verbose` beside it, which shows bodies"));
@@ -117,6 +108,18 @@ impl InspectArgs {
             color: color.unwrap_or_else(is_colored),
         })
     }
+}
+
+/// Why one of these cannot be followed.
+fn not_followed(files: &[PathBuf]) -> Option<Fault> {
+    let is_har = |file: &Path| Format::of(file).is_ok_and(|format| format.kind == Kind::Har);
+    let refused = |file: &Path, expected| Some(Fault::new("--follow", file.display(), expected));
+    files.iter().find_map(|file| match file {
+        file if is_har(file) => refused(file, "a recording that is written from its front to its end; a .har is not"),
+        file if is_capture(file) => refused(file, "a recording; a saved capture is not"),
+        file if file == Path::new("-") && files.len() > 1 => refused(file, "the standard input alone, or files"),
+        _ => None,
+    })
 }
 
 /// Whether whoever reads stdout is a person who has nothing against colours (no-color.org).
