@@ -179,7 +179,8 @@ impl Mirror {
             mirror.listen = mirror.told("listening");
             // What only listens to packets, or replays, has no address.
             let without = |line: &Value| line["message"] == "capturing" || line["message"] == "replaying";
-            let ready = !mirror.listen.is_empty() || mirror.log().iter().any(without);
+            let on_terminal = || plain(&mirror.stderr()).contains(" replaying ");
+            let ready = !mirror.listen.is_empty() || mirror.log().iter().any(without) || on_terminal();
             (ready && mirror.admin.is_some()).then_some(())
         });
         mirror

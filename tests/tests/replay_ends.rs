@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mirror_tests::replay::{replay, replayed};
-use mirror_tests::{Mirror, Refusing, Server, Tape, Value, json, refusal};
+use mirror_tests::{Config, Gate, Mirror, Refusing, Server, Tape, Value, WITHIN, json, refusal, wait_for};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder of our own")
@@ -259,4 +259,43 @@ fn metrics_tell_lateness_and_what_is_left_out() {
     let metrics = mirror.wait_delivered(&address, 1);
     assert_eq!(metrics.sum("mirror_replay_lateness_seconds_count", &[]), 1.0);
     assert_eq!(metrics.sum("mirror_replay_left_out_total", &[r#"reason="truncated""#]), 1.0);
+}
+
+/// As many are under way at once as are due, whatever a shell gives its programs.
+#[test]
+fn more_connections_than_files_may_be_open_by_default() {
+    let folder = folder();
+    let traffic = folder.path().join("traffic.avro");
+    Tape::default().gets(150, 0).write(&traffic);
+    let (all, count) = (Gate::new(), std::sync::atomic::AtomicUsize::new(0));
+    let target = Server::answering({
+        let all = all.clone();
+        move |_| {
+            if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 149 {
+                (0..150).for_each(|_| all.open());
+            }
+            all.pass();
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        }
+    });
+    let config = Config::replay(traffic.to_str().unwrap()).shadow("target", target.address());
+    let exit = Mirror::start_through(r#"ulimit -Sn 100; exec "$@""#, &config).wait_exit();
+    assert_eq!((exit.status.code(), exit.summary().sink("target").delivered), (Some(0), 150), "{exit:#?}");
+}
+
+#[test]
+fn on_a_terminal_one_line_tells_how_it_goes() {
+    let folder = folder();
+    let traffic = folder.path().join("traffic.avro");
+    Tape::default().get(0, "/now").get(3_600_000, "/in-an-hour").write(&traffic);
+    let target = Server::ok();
+    let config = Config::replay(traffic.to_str().unwrap()).shadow("target", target.address()).set("log", json!({}));
+    let (mirror, terminal) = Mirror::start_on_terminal(120, &config);
+    let row = wait_for("the line", WITHIN, || terminal.rows().pop().filter(|row| row.contains("60 min left")));
+    assert!(row.contains("1 seen · 1 mirrored · 0 dropped · 0 failed · 0 in flight"), "{row}");
+    mirror.signal(libc::SIGINT);
+    assert_eq!(mirror.wait_exit().status.code(), Some(0));
+    let rows = terminal.rows();
+    assert!(rows.iter().any(|row| row.starts_with("target: 1 sent, 1 answered")), "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.contains('·')), "the line is gone: {rows:#?}");
 }
