@@ -38,6 +38,14 @@ impl Collected {
 }
 
 impl Collected {
+    /// How many bytes there are; none where it is not whole.
+    pub(crate) fn length(&self) -> Option<usize> {
+        match self {
+            Collected::Whole { bytes, .. } => Some(bytes.len()),
+            Collected::TooLong | Collected::Cut => None,
+        }
+    }
+
     /// The same with what `change` makes of its trailers.
     pub(crate) fn with_trailers(self, change: impl FnOnce(Bytes) -> Option<Bytes>) -> Collected {
         match self {

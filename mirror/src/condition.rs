@@ -12,6 +12,7 @@ mod key;
 mod parse;
 mod pattern;
 mod range;
+mod recorded;
 
 pub(crate) use facts::target_parts;
 pub use facts::{Facts, ResponseFacts};

@@ -41,13 +41,13 @@ pub use draft::{Draft, nearest};
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
-    BodyBound, BodyEdits, CommandLine, Edits, Encoding, Expression, FilterConfig, Found, FractionConfig, FractionRule,
-    HashConfig, HostEdit, JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure, PathEdit,
-    Preset, RateConfig, RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig, SecretPattern,
-    SplitConfig, StageConfig, TargetEdit, Token, Unreadable,
+    BodyBound, BodyEdits, Brought, Carried, CarryConfig, CommandLine, Edits, Encoding, Expression, FilterConfig, Found,
+    FractionConfig, FractionRule, HandedOut, HashConfig, HostEdit, JsonEdits, JsonRule, MiddlewareConfig, Name,
+    NewStatus, NewValue, OnFailure, PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement, ResponseEdits,
+    RestartConfig, RewriteConfig, SecretPattern, SplitConfig, StageConfig, TargetEdit, Token, Unreadable,
 };
 pub use ports::Ports;
-pub use record::RecordConfig;
+pub use record::{RecordConfig, RecordFormat};
 pub(crate) use reload::differing;
 pub use replay::{Allowed, Arrivals, FailOn, Failing, Passes, ReplayConfig, Speed, StatusIs};
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};

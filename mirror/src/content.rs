@@ -6,6 +6,7 @@
 mod coding;
 pub mod form;
 pub mod json;
+pub mod shown;
 
 use crate::http1::Headers;
 

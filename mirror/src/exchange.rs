@@ -14,6 +14,7 @@ use crate::condition::{Facts, ResponseFacts};
 use crate::http1::{HeadError, RequestHead, ResponseHead, ResponseParts};
 use crate::outcome::Abort;
 use crate::relay::Relayed;
+use crate::replay::Replayed;
 use crate::sink::SinkSlot;
 use crate::stage::ResponseChange;
 
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) request_head: Bytes,
     /// The application may have made another request of it.
     pub(crate) ambiguous: bool,
+    /// Where it is one of a recording that is sent again.
+    pub(crate) replayed: Option<Replayed>,
     pub(crate) upstream: OnceLock<SocketAddr>,
     pub(crate) request_end: OnceLock<Duration>,
     /// When its head came, that, and what it is charged.
@@ -134,6 +137,7 @@ impl Exchange {
             started: SystemTime::UNIX_EPOCH,
             request_head: Bytes::copy_from_slice(head.as_bytes()),
             ambiguous: false,
+            replayed: None,
             upstream: OnceLock::new(),
             request_end: OnceLock::new(),
             response: OnceLock::new(),
@@ -272,6 +276,11 @@ impl Exchange {
     /// that the application never got.
     pub fn is_ambiguous(&self) -> bool {
         self.shared.ambiguous || self.request.odd
+    }
+
+    /// What is known of it from when it passed first, where it is sent again.
+    pub(crate) fn replayed(&self) -> Option<&Replayed> {
+        self.shared.replayed.as_ref()
     }
 
     /// Whether its source says that others may see the request, or the response, end elsewhere.

@@ -29,6 +29,8 @@
 //! request's body as a whole ([`collected`]), more of the response, or work of the stage's own, as where a program of the user's looks at it ([`middleware`]). How responses are to be changed is put on the
 //! exchange; they go through a relay when they come, and nothing waits for them.
 //!
+//! A recording that is sent again ([`replay`]) is a source like the others, but one that knows when each request is due.
+//!
 //! Whatever happens, each sink's account of each exchange ([`exchange::Account`]) is settled exactly once, as delivered, dropped or failed,
 //! with a reason ([`outcome`]); the counters in [`telemetry`] are their sums.
 
@@ -54,6 +56,7 @@ pub mod queue;
 pub mod recording;
 mod relay;
 mod reload;
+pub mod replay;
 pub mod resolve;
 pub mod sink;
 pub mod source;

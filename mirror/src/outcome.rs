@@ -52,6 +52,8 @@ reasons! {
         BodyTooLong = "body_too_long",
         /// The middleware failed, and nothing is to go on without it.
         Middleware = "middleware",
+        /// The recording's format cannot hold it.
+        Format = "format",
         /// The disk did not keep up.
         DiskSlow = "disk_slow",
         /// The program ended first.
@@ -152,6 +154,18 @@ reasons! {
         Framing = "framing",
         /// We ended first.
         Shutdown = "shutdown",
+    }
+}
+
+reasons! {
+    /// Why a recorded request is not sent again.
+    LeftOut {
+        /// Its body was not recorded as a whole.
+        Truncated = "truncated",
+        /// Its head, or that of its response, broke RFC 9112's syntax.
+        Malformed = "malformed",
+        /// Others may have seen it end elsewhere.
+        Ambiguous = "ambiguous",
     }
 }
 

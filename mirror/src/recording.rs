@@ -7,14 +7,34 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::http1::{Header, Headers};
+
 pub mod avro;
+mod block;
 pub mod file;
 mod format;
+pub mod gor;
+mod gzip;
+pub mod har;
+mod input;
+mod json;
+pub mod jsonl;
+mod losses;
+pub(crate) mod plain;
 mod recordings;
+mod stream;
+mod time;
 pub(crate) mod view;
 
-pub use format::{Format, ReadRecords, UnknownFormat, WriteRecords};
-pub use recordings::{Moment, OpenError, Recordings};
+pub(crate) use block::PlainEncoder;
+pub use block::{Block, BlockRef, PlainBlock};
+pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
+pub use losses::{Damage, Losses, Unheld};
+pub use recordings::{
+    MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
+    files_named,
+};
+pub use stream::RecordingStream;
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +108,23 @@ pub struct RecordedMessage {
     pub truncated: Option<String>,
 }
 
+impl RecordedMessage {
+    /// The header lines, for those who look for names.
+    pub fn headers(&self) -> Headers {
+        let lines = self.headers.iter();
+        lines.map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect()
+    }
+
+    /// The body in one piece; not copied where it is one.
+    pub fn whole_body(&self) -> Bytes {
+        match &self.body[..] {
+            [] => Bytes::new(),
+            [piece] => piece.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+}
+
 /// What a target made of its copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedAnswer {
@@ -102,3 +139,6 @@ pub struct RecordedAnswer {
     /// From sending the first byte to the answer's end.
     pub total: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,9 @@ impl Planner<'_> {
             metrics: self.telemetry.sink(&shadow.label()),
         };
         slot.stand_behind(pipeline);
-        Plan::new(slot, Shadow::new(shadow, &self.config.marker, self.budget, self.telemetry))
+        let sink = Shadow::new(shadow, self.config, self.budget, self.telemetry);
+        slot.backlog = sink.backlog();
+        Plan::new(slot, sink)
     }
 
     /// The recorder, with its recording open.

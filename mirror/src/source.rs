@@ -19,6 +19,7 @@ use crate::generation::Generation;
 use crate::looks::Looks;
 use crate::outcome::{Abort, DropReason, Outcome, SkipReason};
 use crate::pressure::{Arriving, OneArriving, Pressure};
+use crate::replay::Replayed;
 use crate::sink::SinkSlot;
 use crate::telemetry::SourceMetrics;
 
@@ -138,15 +139,36 @@ impl Tap {
     /// is to have it, or it cannot be taken now, which is counted.
     pub fn begin(&self, head: Bytes, origin: Origin) -> Option<ExchangeWriter> {
         // A source in the path made one request of it, and that is what the application got.
-        self.offer(head, origin, false, || (SystemTime::now(), Clock::Ours(Instant::now())))
+        self.offer(head, origin, false, None, || (SystemTime::now(), Clock::Ours(Instant::now())))
     }
 
     /// The same for a source that only saw it pass. Of what follows, [`ExchangeWriter::at`] tells the times.
     pub fn begin_passed(&self, head: Bytes, origin: Origin, passed: Passed) -> Option<ExchangeWriter> {
+        self.begin_at(head, origin, passed, None)
+    }
+
+    /// The same for one that passed once, and is now due again.
+    pub(crate) fn begin_again(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        passed: Passed,
+        replayed: Replayed,
+    ) -> Option<ExchangeWriter> {
+        self.begin_at(head, origin, passed, Some(replayed))
+    }
+
+    fn begin_at(
+        &self,
+        head: Bytes,
+        origin: Origin,
+        passed: Passed,
+        replayed: Option<Replayed>,
+    ) -> Option<ExchangeWriter> {
         let Passed { server, at, ambiguous } = passed;
         // A stamp beyond what the system's time holds is nonsense of a damaged file.
         let started = UNIX_EPOCH.checked_add(at).unwrap_or(UNIX_EPOCH);
-        let writer = self.offer(head, origin, ambiguous, || (started, Clock::Told { began: at, now: at }))?;
+        let writer = self.offer(head, origin, ambiguous, replayed, || (started, Clock::Told { began: at, now: at }))?;
         if let Some(server) = server {
             writer.upstream(server);
         }
@@ -158,6 +180,7 @@ impl Tap {
         head: Bytes,
         origin: Origin,
         ambiguous: bool,
+        replayed: Option<Replayed>,
         now: impl FnOnce() -> (SystemTime, Clock),
     ) -> Option<ExchangeWriter> {
         let tap = &*self.inner;
@@ -191,6 +214,7 @@ impl Tap {
             started,
             request_head: head,
             ambiguous,
+            replayed,
             upstream: Default::default(),
             request_end: Default::default(),
             response: Default::default(),
@@ -238,15 +262,33 @@ impl Tap {
         let response_body = if changed { responses.next() } else { None };
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let _ = tap.arrivals.send(Arrival {
+        let at_its_end = shared.replayed.is_some();
+        let arrival = Arrival {
             generation: Arc::clone(&generation),
             shared: shared.clone(),
             copies,
             looks,
             response: response_body,
             _counted: counted,
-        });
-        Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads })
+        };
+        let arrives = match at_its_end {
+            true => Some(Box::new((arrival, tap.arrivals.clone()))),
+            false => {
+                let _ = tap.arrivals.send(arrival);
+                None
+            }
+        };
+        Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads, arrives })
+    }
+
+    /// Whether every target has settled what was offered to it, and nothing is on its way there.
+    pub fn is_settled(&self) -> bool {
+        let tap = &*self.inner;
+        let generation = tap.generation.load();
+        // In the order in which an exchange goes on, so that none slips by.
+        tap.arriving.count() == 0
+            && generation.held.load(Relaxed) == 0
+            && generation.sinks.iter().all(|sink| !sink.answers || sink.metrics.in_flight() == 0)
     }
 
     /// Whether anything takes exchanges at all.
@@ -282,6 +324,9 @@ pub struct ExchangeWriter {
     response: BodyWriter,
     /// Whether a stage waits for the response's head.
     told: bool,
+    /// What is all there already arrives as a whole, at its end: its readers are not woken for each part, and stages that learn from a response know
+    /// it before the next request comes.
+    arrives: Option<Box<(Arrival, UnboundedSender<Arrival>)>>,
 }
 
 impl ExchangeWriter {
@@ -378,6 +423,9 @@ impl ExchangeWriter {
         let _ = self.shared.ended.set((self.clock.elapsed(), abort));
         // Last, because readers take it for the end of the exchange.
         self.response.end(body);
+        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
+            let _ = arrivals.send(arrival);
+        }
     }
 }
 

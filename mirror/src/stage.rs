@@ -11,11 +11,12 @@ use crate::collected::Collected;
 use crate::config::StageConfig;
 use crate::engine::EngineError;
 use crate::exchange::{Exchange, Response};
-use crate::http1::ResponseHead;
+use crate::http1::{Headers, ResponseHead};
 use crate::middleware::{Place, Selection};
 use crate::outcome::{DropReason, SkipReason};
 use crate::telemetry::Telemetry;
 
+mod carry;
 mod filter;
 mod fraction;
 mod marker;
@@ -25,6 +26,7 @@ mod redact;
 mod rewrite;
 mod split;
 
+pub use carry::Carry;
 pub use filter::Filter;
 pub use fraction::OfKeys;
 pub use marker::Marker;
@@ -154,6 +156,17 @@ pub enum NewBody {
     Withheld,
 }
 
+/// What stages look into where they are, in bytes.
+const AT_ONCE: usize = 64 * 1024;
+
+/// Whether a body of so many bytes with these headers is looked into at once. A longer one, or a compressed one, takes long enough to have other
+/// exchanges wait, and goes to a thread of its own.
+fn is_quick(headers: &Headers, length: usize) -> bool {
+    let mut transfer = headers.get_all("transfer-encoding");
+    let is_plain = headers.get("content-encoding").is_none() && transfer.all(|it| it.eq_ignore_ascii_case(b"chunked"));
+    length <= AT_ONCE && is_plain
+}
+
 /// The stage that a configuration asks for at a place; `sinks` are their names in the order of their numbers.
 ///
 /// # Errors
@@ -166,6 +179,8 @@ pub(crate) fn build(
     telemetry: &Telemetry,
 ) -> Result<Box<dyn Stage>, EngineError> {
     Ok(match config {
+        // One that stands before a recorder or before all was refused with the settings.
+        StageConfig::Carry(config) => Box::new(Carry::new(config, place.sink.unwrap_or_default(), telemetry)),
         StageConfig::Filter(config) => Box::new(Filter::new(config)),
         StageConfig::Fraction(config) => Box::new(OfKeys::new(config)),
         StageConfig::Middleware(config) => Box::new(Screen::new(config, programs.get(place, config)?)),

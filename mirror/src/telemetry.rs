@@ -1,6 +1,6 @@
 //! Every metric's name. OpenTelemetry's names where it has one, with Prometheus' units and suffixes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::{
@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use crate::outcome::{Abort, DropReason, FailReason, Outcome, Redacted, SkipReason, Withheld};
+use crate::replay::Tally;
 
 mod middleware;
 mod observed;
@@ -19,6 +20,9 @@ pub use observed::{Observed, Several};
 
 /// OpenTelemetry's boundaries for HTTP durations, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// From what a machine does that keeps up to what one does that does not, in seconds.
+const LATENESS_BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// All metrics of one running `mirror`.
 pub struct Telemetry {
@@ -42,6 +46,9 @@ pub struct Telemetry {
     redacted: IntCounterVec,
     withheld: IntCounterVec,
     middleware: middleware::Families,
+    lateness: HistogramVec,
+    /// What comes of a replay at each target, by its name.
+    tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
 }
 
 /// What redaction counts, all its stages together.
@@ -127,12 +134,13 @@ impl Telemetry {
             registry.register(Box::new(family.clone())).expect("a metric registered once");
             family
         };
-        let histogram = |name: &str, help: &str, labels: &[&str]| {
-            let opts = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+        let histogram_of = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
             let family = HistogramVec::new(opts, labels).expect("a valid metric name");
             registry.register(Box::new(family.clone())).expect("a metric registered once");
             family
         };
+        let histogram = |name: &str, help: &str, labels: &[&str]| histogram_of(name, help, labels, &DURATION_BUCKETS);
         let telemetry = Telemetry {
             seen: counter("mirror_source_exchanges_total", "Exchanges that a source saw.", &["source"]),
             outside_fraction: counter(
@@ -175,6 +183,13 @@ impl Telemetry {
                 &["reason"],
             ),
             middleware: middleware::Families::new(&registry),
+            lateness: histogram_of(
+                "mirror_replay_lateness_seconds",
+                "How long after it was due the first byte of a replayed request was written.",
+                &["sink"],
+                &LATENESS_BUCKETS,
+            ),
+            tallies: Mutex::default(),
             observers: Mutex::default(),
             passing: Mutex::default(),
             counters: Mutex::default(),
@@ -229,6 +244,17 @@ impl Telemetry {
     /// is; the listener has seen the end of the exchange with the 101. A saved capture counts the durations of its own day.
     pub fn server_durations(&self, source: &str) -> Durations {
         Self::durations(&self.server_duration, source)
+    }
+
+    /// What comes of a replay at a target.
+    pub(crate) fn tally(&self, sink: &str) -> Arc<Tally> {
+        let make = || Arc::new(Tally::new(self.lateness.with_label_values(&[sink])));
+        locked(&self.tallies).entry(sink.to_owned()).or_insert_with(make).clone()
+    }
+
+    /// Of all targets, by their names.
+    pub(crate) fn tallies(&self) -> Vec<(String, Arc<Tally>)> {
+        locked(&self.tallies).iter().map(|(sink, tally)| (sink.clone(), tally.clone())).collect()
     }
 
     fn durations(family: &HistogramVec, label: &str) -> Durations {

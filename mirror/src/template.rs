@@ -1,10 +1,15 @@
 //! Texts with places that are filled from an exchange: `{method} {host}{path}`.
 
+use std::io::Write;
+
 use bytes::Bytes;
 
 use crate::condition::{Facts, Field};
 use crate::config::Expected;
 use crate::exchange::Exchange;
+
+/// Nearly all that is filled in is no longer than this, in bytes.
+const USUAL: usize = 64;
 
 /// A text with places in braces: `method`, `host`, `path`, `query`, `target`, `client`, `source`, `id`, `time` (RFC 3339), `header.NAME`, `cookie.NAME`,
 /// `query.NAME`. What is not there is empty; `{{` and `}}` are braces.
@@ -30,7 +35,7 @@ impl Template {
         match self.parts.as_slice() {
             [Part::Text(text)] => text.clone(),
             parts => {
-                let (facts, mut filled) = (exchange.facts(), Vec::new());
+                let (facts, mut filled) = (exchange.facts(), Vec::with_capacity(USUAL));
                 parts.iter().for_each(|part| part.fill(exchange, &facts, &mut filled));
                 filled.into()
             }
@@ -45,8 +50,10 @@ impl Part {
             Part::Field(field) => into.extend_from_slice(&field.first(facts).unwrap_or_default()),
             Part::Target => into.extend_from_slice(facts.target),
             Part::Client => {
-                let client = facts.client.map(|client| client.ip().to_canonical().to_string());
-                into.extend_from_slice(client.unwrap_or_default().as_bytes());
+                if let Some(client) = facts.client {
+                    // Into memory, which takes all.
+                    let _ = write!(into, "{}", client.ip().to_canonical());
+                }
             }
             Part::Id => into.extend_from_slice(exchange.id().to_string().as_bytes()),
             Part::Time => {

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use mirror::recording::avro::{Block, BlockEncoder, Losses, Reader};
+use mirror::recording::avro::{Block, BlockEncoder, Reader};
 use mirror::recording::file::{FileOptions, RecordingFile};
-use mirror::recording::{Record, RecordedRequest};
+use mirror::recording::{Losses, Record, RecordedRequest};
 
 /// Set in the child process of the test that is named by it, to the path to record to.
 const CHILD: &str = "MIRROR_TEST_RECORD_UNTIL_FULL";

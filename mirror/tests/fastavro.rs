@@ -9,9 +9,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use mirror::recording::avro::{BlockEncoder, Losses, Reader};
+use mirror::recording::avro::{BlockEncoder, Reader};
 use mirror::recording::file::{FileOptions, RecordingFile};
-use mirror::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+use mirror::recording::{Losses, Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 use serde_json::{Value, json};
 
 #[test]

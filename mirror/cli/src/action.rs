@@ -9,7 +9,11 @@ use mirror::config::{CaptureConfig, Config, Draft, Expected, Fault, Faults, Upst
 use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
+use crate::convert::Convert;
 use crate::gor::{self, Asked};
+use crate::inspect::Inspect;
+
+mod replay;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) enum Action {
         config: Box<Config>,
     },
     Interfaces,
+    Inspect(Box<Inspect>),
+    Convert(Box<Convert>),
     Schema,
     Completions(Shell),
     Man,
@@ -63,6 +69,11 @@ impl Action {
                 }
             }
             Some(Command::Gor { words }) => Action::gor(words)?,
+            Some(Command::Replay { files, replay, flags }) => {
+                let mut draft = Draft::default();
+                replay::lay_over(&files, &replay, &mut draft);
+                Action::with(draft, &flags).map_err(|faults| Refused { what: "mirror replay".to_owned(), faults })?
+            }
             Some(Command::Reload { admin }) => match admin.parse() {
                 Ok(admin) => Action::Reload { admin },
                 Err(Expected(expected)) => {
@@ -76,6 +87,8 @@ impl Action {
                 Action::Check { file, config }
             }
             Some(Command::Interfaces) => Action::Interfaces,
+            Some(Command::Convert(arguments)) => Action::Convert(Box::new(arguments.resolve()?)),
+            Some(Command::Inspect(arguments)) => Action::Inspect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
             Some(Command::Man) => Action::Man,
@@ -291,6 +304,19 @@ fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
     for (i, target) in flags.shadow.iter().enumerate() {
         draft.set(&format!("shadow.{i}"), Value::from(target.as_str()), "--shadow");
     }
+    let no_target = |flag: &str, key: &str| {
+        let expected =
+            format!("`--shadow` beside it, whose targets it is for; a file's are set by --set shadow.0.{key}=…");
+        Fault::missing(flag, expected)
+    };
+    if flags.shadow.is_empty() && !flags.carry.is_empty() {
+        draft.fault(no_target("--carry", "pipeline.0.carry"));
+    }
+    for i in 0..flags.shadow.len() {
+        for (k, word) in flags.carry.iter().enumerate() {
+            draft.set(&format!("shadow.{i}.pipeline.0.carry.values.{k}"), Value::from(word.as_str()), "--carry");
+        }
+    }
     for (flag, key, value) in [
         ("--host", "host", flags.host.as_deref().map(Value::from)),
         ("--shadow-timeout", "timeout", flags.shadow_timeout.as_deref().map(Value::from)),
@@ -299,9 +325,7 @@ fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
     ] {
         let Some(value) = value else { continue };
         if flags.shadow.is_empty() {
-            let expected =
-                format!("`--shadow` beside it, whose targets it is for; a file's are set by --set shadow.0.{key}=…");
-            draft.fault(Fault::missing(flag, expected));
+            draft.fault(no_target(flag, key));
         }
         for i in 0..flags.shadow.len() {
             draft.set(&format!("shadow.{i}.{key}"), value.clone(), flag);

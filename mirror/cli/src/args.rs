@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::convert::ConvertArgs;
+use crate::inspect::InspectArgs;
+
+mod replay;
+
+pub(crate) use replay::ReplayFlags;
+
 const EXAMPLES: &str = "\
 Examples:
   mirror --listen :80 --upstream :8080 --shadow :8082
@@ -14,6 +21,9 @@ Examples:
   mirror --capture trace.pcapng:80 --record traffic.avro
   mirror run mirror.yaml
   mirror reload
+  mirror replay traffic.avro --shadow :8082 --speed 200%
+  mirror inspect traffic.avro --where 'status >= 500' -v
+  mirror convert traffic.avro traffic.har
   mirror demo
 
 Every setting has a key in the file, and is reached from here by --set. `mirror --print-config` shows them all.";
@@ -42,6 +52,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// Send what was recorded again, when it is due, and end with what came of it.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay {
+        /// Recordings; globs in quotes too, merged by time; `-` is stdin.
+        #[arg(required = true)]
+        files: Vec<OsString>,
+        #[command(flatten)]
+        replay: Box<ReplayFlags>,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
     /// Run with GoReplay's command line: `mirror gor --input-raw :8080 --output-http http://staging:8082`.
     ///
     /// Takes every flag of GoReplay 2.0, and beside them --print-config, which prints the settings that they come to as YAML, and --set KEY=VALUE,
@@ -66,6 +87,10 @@ pub(crate) enum Command {
         /// The YAML file.
         file: PathBuf,
     },
+    /// Show what is in recordings: a table, whole exchanges, totals.
+    Inspect(Box<InspectArgs>),
+    /// Make one recording of several, of saved captures, in another format, or of some exchanges only.
+    Convert(Box<ConvertArgs>),
     /// Print what `--capture` can listen on, with addresses and link types.
     Interfaces,
     /// Print the JSON Schema of the YAML file.
@@ -128,6 +153,9 @@ pub(crate) struct Flags {
     /// Send all that is mirrored through a program first, by GoReplay's middleware protocol; split at spaces; may be repeated.
     #[arg(long, value_name = "COMMAND", help_heading = "Pipeline")]
     pub(crate) middleware: Vec<String>,
+    /// Give back to a target what it handed out, in place of what the application did: `cookie:session`, `json:/token -> header:Authorization`; may be repeated.
+    #[arg(long, value_name = "VALUE", help_heading = "Pipeline")]
+    pub(crate) carry: Vec<String>,
     /// The copies' Host: `original`, `target`, or a literal [default: original].
     #[arg(long, value_name = "HOST", help_heading = "Shadow")]
     pub(crate) host: Option<String>,

@@ -12,15 +12,21 @@ mod admin;
 mod allocator;
 mod args;
 mod ask;
+mod captures;
 mod check;
+mod chosen;
+mod convert;
 mod demo;
 mod documents;
 mod gor;
 mod hangup;
+mod inspect;
 mod interfaces;
+mod interrupt;
 mod listener;
 mod log;
 mod reload;
+mod replay;
 mod run;
 mod status;
 mod watch;
@@ -57,6 +63,8 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Tell(text) => say(&text),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),
+        Action::Convert(convert) => convert::run(&convert),
+        Action::Inspect(inspect) => inspect::run(&inspect),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
         Action::Man => say(&documents::man()?),

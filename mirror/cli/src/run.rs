@@ -1,11 +1,12 @@
-//! `mirror --listen …`, `mirror --capture …` and `mirror run FILE`: boots, serves and listens, drains, sums up.
+//! `mirror --listen …`, `mirror --capture …`, `mirror replay …` and `mirror run FILE`: boots, serves, listens or replays, drains, sums up.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::config::{Config, Fault, Faults, Period};
+use mirror::config::{Config, Fault, Faults, Period, RecordConfig};
 use mirror::engine::{Engine, EngineError};
+use mirror::replay::Watch;
 use mirror::telemetry::Telemetry;
 use mirror_proxy::{BindError, Listeners, Proxy};
 use tokio::runtime::Runtime;
@@ -17,6 +18,7 @@ use crate::hangup::Hangups;
 use crate::listener::{self, Listener};
 use crate::log::Log;
 use crate::reload::{self, Reloader};
+use crate::replay::{self, Replay};
 use crate::status::{self, StatusLine, Sums};
 use crate::watch;
 
@@ -56,11 +58,12 @@ pub(crate) enum Failed {
     System(anyhow::Error),
 }
 
-/// A proxy, a listener or both, their engine and its admin endpoint, serving.
+/// A proxy, a listener or both, or a replay, their engine and its admin endpoint, serving.
 pub(crate) struct Running {
     reloader: Arc<Reloader>,
     proxy: Option<Proxy>,
     listener: Option<Listener>,
+    replay: Option<Replay>,
     engine: Engine,
     sums: Sums,
     admin: Admin,
@@ -88,6 +91,7 @@ impl Running {
             faults.0.extend(errors.iter().map(taken));
         });
         let captures = listener::Opened::open(config).map_err(|refused| faults.0.extend(refused));
+        let replay = replay::Opened::open(config).map_err(|refused| faults.0.extend(refused));
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
             faults.0.push(Fault::new(
                 "admin",
@@ -95,7 +99,7 @@ impl Running {
                 format!("an address that can be listened on ({error})"),
             ));
         });
-        if let Some(record) = &config.record
+        if let Some(record) = config.record.as_ref().filter(|record| !record.is_stdout())
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
         {
             faults.0.push(Fault::new(
@@ -104,7 +108,9 @@ impl Running {
                 format!("a path that can be recorded to ({error})"),
             ));
         }
-        let (Ok(listeners), Ok(captures), Ok(admin), true) = (listeners, captures, admin, faults.0.is_empty()) else {
+        let (Ok(listeners), Ok(captures), Ok(replay), Ok(admin), true) =
+            (listeners, captures, replay, admin, faults.0.is_empty())
+        else {
             return Err(Failed::Input(faults));
         };
         if let Some(captures) = &captures {
@@ -128,7 +134,12 @@ impl Running {
         };
         let listener = captures.map(|captures| captures.start(&engine, &telemetry)).transpose();
         let listener = listener.map_err(|error| Failed::System(error.into()))?;
-        let sources: Vec<&str> = proxy.iter().map(|_| PROXY).chain(listener.iter().map(|_| listener::SOURCE)).collect();
+        let sources: Vec<&str> = proxy
+            .iter()
+            .map(|_| PROXY)
+            .chain(listener.iter().map(|_| listener::SOURCE))
+            .chain(replay.iter().map(|_| mirror::replay::SOURCE))
+            .collect();
         let sums = Sums::of(&engine, &sources, &telemetry);
         for address in &addresses {
             tracing::info!(%address, upstream = config.upstream.as_ref().map(ToString::to_string), "listening");
@@ -136,33 +147,46 @@ impl Running {
         for capture in &config.capture {
             tracing::info!(%capture, "capturing");
         }
+        if let Some(replay) = &config.replay {
+            let recordings = replay.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+            tracing::info!(recordings, "replaying");
+        }
         let level = log.map(|log| log.level.clone());
         let reloader = Reloader::new(config, from, engine.control(), level, &telemetry);
         watch::start(&reloader).map_err(|error| Failed::System(error.into()))?;
         admin.serve(&runtime, &reloader);
-        Ok(Running { reloader, proxy, listener, engine, sums, admin, runtime, addresses })
+        // Last, so that all else is there from its first request on.
+        let replay = replay.map(|replay| replay.start(config, &engine, &telemetry)).transpose();
+        let replay = replay.map_err(|error| Failed::System(error.into()))?;
+        Ok(Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, addresses })
     }
 
     /// Serves until it is told to end or has nothing more to do, then ends.
     fn until_told(self, mut signals: Signals, mut hangups: Hangups, log: Log) -> anyhow::Result<ExitCode> {
         let mut log = Some(log);
-        let line = StatusLine::new(self.sums.clone());
+        let replayed = self.replay.as_ref().map(|replay| replay.running.watch());
+        let line = StatusLine::new(self.sums.clone(), replayed.clone());
         self.runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => tracing::info!(signal = name, "draining"),
                 () = hung_up(&mut hangups, &self.reloader) => tracing::info!("the terminal is gone: draining"),
                 () = exit_after(self.reloader.config().exit_after) => tracing::info!("exit_after: draining"),
                 () = self.read_to_the_end() => tracing::info!("the saved captures are read: draining"),
+                () = self.replayed() => {}
+                () = keep_telling(replayed.as_ref()) => {}
                 () = line.show() => {}
             }
         });
         line.clear();
         // From here on a second signal ends at once, wherever the drain is.
         let until = std::thread::Builder::new().name("mirror-drain".into());
-        let Running { reloader, proxy, listener, engine, sums, admin, runtime, .. } = self;
+        let Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, .. } = self;
         admin.draining();
+        // What stdout has already is no table's.
+        let records_to_stdout = reloader.config().record.as_ref().is_some_and(RecordConfig::is_stdout);
         let cut = listener.as_ref().and_then(Listener::cut);
-        let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, engine, &sums))?;
+        let (replay, replayed) = replay.map(Replay::split).unzip();
+        let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, replay, engine, &sums))?;
         runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => {
@@ -175,7 +199,12 @@ impl Running {
         });
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
         drop(log);
-        status::print(&summary);
+        // Before the table, as what it is about.
+        let replayed = replayed.map(|replayed| replayed.tell(records_to_stdout));
+        status::print(&summary, records_to_stdout);
+        if let Some(replayed) = replayed {
+            return replayed;
+        }
         match cut {
             // What was read of it is kept.
             Some(why) => Err(anyhow::Error::msg(why)),
@@ -191,10 +220,36 @@ impl Running {
         }
     }
 
+    /// Reads saved captures to their ends, or until it is told to stop, and drains. Gives the sums, and why one was not read to its end.
+    pub(crate) fn read_out(self, stopped: impl Fn() -> bool) -> (status::Summary, Option<String>) {
+        let told_to_stop = async {
+            while !stopped() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.read_to_the_end() => {}
+                () = told_to_stop => {}
+            }
+        });
+        let cut = self.listener.as_ref().and_then(Listener::cut);
+        (self.end(), cut)
+    }
+
+    /// Resolves when all was replayed, and answered.
+    async fn replayed(&self) {
+        match &self.replay {
+            Some(replay) => replay.running.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Drains and gives the sums.
     pub(crate) fn end(self) -> status::Summary {
         self.admin.draining();
-        drain(&self.reloader.config(), self.proxy, self.listener, self.engine, &self.sums)
+        let replay = self.replay.map(|replay| replay.running);
+        drain(&self.reloader.config(), self.proxy, self.listener, replay, self.engine, &self.sums)
     }
 }
 
@@ -203,12 +258,16 @@ fn drain(
     config: &Config,
     proxy: Option<Proxy>,
     listener: Option<Listener>,
+    replay: Option<mirror::replay::Running>,
     engine: Engine,
     sums: &Sums,
 ) -> status::Summary {
     let limit = config.drain_timeout.0;
     if let Some(listener) = listener {
         listener.stop();
+    }
+    if let Some(replay) = replay {
+        replay.stop();
     }
     if let Some(proxy) = proxy {
         proxy.drain(limit);
@@ -222,6 +281,13 @@ fn drain(
 async fn ended<T>(thread: &std::thread::JoinHandle<T>) {
     while !thread.is_finished() {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn keep_telling(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => replay::keep_telling(watch).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use mirror::budget::Budget;
 use mirror::control::Control;
 use mirror::engine::Engine;
 use mirror::outcome::{DropReason, FailReason, SkipReason};
+use mirror::replay::Watch;
 use mirror::telemetry::{SinkMetrics, Telemetry};
 use terminal_size::{Width, terminal_size_of};
 
@@ -25,11 +26,12 @@ pub(crate) static SHOWN: AtomicBool = AtomicBool::new(false);
 /// The live line on stderr, where that is a terminal.
 pub(crate) struct StatusLine {
     sums: Sums,
+    replay: Option<Watch>,
 }
 
 impl StatusLine {
-    pub(crate) fn new(sums: Sums) -> StatusLine {
-        StatusLine { sums }
+    pub(crate) fn new(sums: Sums, replay: Option<Watch>) -> StatusLine {
+        StatusLine { sums, replay }
     }
 
     /// Writes the line for ever.
@@ -53,6 +55,7 @@ impl StatusLine {
 
     fn line(&self, rate: f64, seen: u64) -> String {
         let totals = self.sums.summary().totals();
+        let replay = self.replay.iter().flat_map(crate::replay::parts);
         let parts = [
             format!("{rate:.0}/s"),
             format!("{seen} seen"),
@@ -62,6 +65,9 @@ impl StatusLine {
             format!("{} in flight", totals.in_flight),
             format!("{} held", bytes(self.sums.budget.used())),
         ];
+        // What is most asked for comes first: the line ends where the row does.
+        let [rate, rest @ ..] = parts;
+        let parts: Vec<String> = std::iter::once(rate).chain(replay).chain(rest).collect();
         let columns = terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(Width(columns), _)| columns.into());
         format!("{CLEAR}{}", joined(&parts, columns))
     }
@@ -199,7 +205,10 @@ impl std::fmt::Display for Summary {
     }
 }
 
-/// Prints the table.
-pub(crate) fn print(summary: &Summary) {
-    let _ = write!(std::io::stdout(), "{summary}");
+/// Prints what a run comes to; where its recording is on stdout, to stderr.
+pub(crate) fn print(what: &dyn std::fmt::Display, stdout_is_taken: bool) {
+    let _ = match stdout_is_taken {
+        true => write!(std::io::stderr(), "{what}"),
+        false => write!(std::io::stdout(), "{what}"),
+    };
 }

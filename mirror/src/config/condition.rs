@@ -159,6 +159,10 @@ impl ConditionMap {
 }
 
 impl<T> Several<T> {
+    pub(crate) fn one(it: T) -> Self {
+        Several(vec![it])
+    }
+
     pub(crate) fn any(&self, test: impl FnMut(&T) -> bool) -> bool {
         self.0.iter().any(test)
     }

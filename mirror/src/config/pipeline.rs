@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::forms::{WordOrMap, word_or_map_schema};
 
+mod carry;
 mod filter;
 mod fraction;
 mod middleware;
@@ -18,6 +19,7 @@ mod redact;
 mod rewrite;
 mod split;
 
+pub use carry::{Brought, Carried, CarryConfig, HandedOut};
 pub use filter::FilterConfig;
 pub use fraction::{FractionConfig, FractionRule};
 pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
@@ -65,6 +67,8 @@ macro_rules! stages {
 }
 
 stages! {
+    /// What a target hands out comes back to it.
+    "carry" Carry(CarryConfig),
     /// Which exchanges go on.
     "filter" Filter(FilterConfig),
     /// How many of the users go on, all exchanges of each.

@@ -34,6 +34,11 @@ impl Headers {
         &self.0
     }
 
+    /// The same, to be changed.
+    pub(crate) fn lines_mut(&mut self) -> &mut Vec<Header> {
+        &mut self.0
+    }
+
     /// The first value of this name, in any case.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0.iter().find(|h| h.name.eq_ignore_ascii_case(name.as_bytes())).map(|h| &h.value)

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -67,9 +67,8 @@ fn signal(group: Option<Pid>, signal: Signal) {
     }
 }
 
-/// The one thread that starts programs, for as long as the process lives. The signal that tells a program of our end (PR_SET_PDEATHSIG) comes
-/// when the thread ends that started it, so that it must be one that does not end before. And the kernel copies all page tables for a new process,
-/// for which no other thread has time. It is started with the first program, when privileges have been given up.
+/// The one thread that starts programs, for as long as the process lives: the kernel copies all page tables for a new process, for which no other
+/// thread has time. It is started with the first program, when privileges have been given up.
 static SPAWNER: LazyLock<Spawner> = LazyLock::new(Spawner::new);
 
 struct Spawner(Mutex<Sender<Order>>);
@@ -120,19 +119,8 @@ fn spawn(command: &CommandLine) -> io::Result<Child> {
     program.args(command.arguments());
     program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     program.process_group(0);
-    let parent = rustix::process::getpid();
-    // SAFETY: between fork and exec it makes two system calls and allocates nothing.
-    unsafe {
-        program.pre_exec(move || {
-            // For what does not read its stdin, which ends with us too. The interrupt and not SIGTERM, as Python programs with processes of their own
-            // take it for the end of their stdin, and end these too.
-            set_parent_process_death_signal(Some(Signal::INT))?;
-            match rustix::process::getppid() {
-                Some(now) if now == parent => Ok(()),
-                _ => Err(io::ErrorKind::BrokenPipe.into()),
-            }
-        });
-    }
+    // Where we are killed, the end of its stdin tells it. A signal then (PR_SET_PDEATHSIG) would come while it ends its own processes because of
+    // that, and have it leave them behind.
     let mut program = Command::from(program);
     program.kill_on_drop(true).spawn()
 }

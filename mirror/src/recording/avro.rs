@@ -32,8 +32,8 @@ mod block;
 mod container;
 mod decode;
 mod encode;
+mod enter;
 mod header;
-mod input;
 mod long;
 mod reader;
 mod schema;
@@ -41,14 +41,16 @@ mod schema;
 pub use block::Block;
 pub use container::{BlockFramer, KEPT_FRAME, Writer, frame_bound};
 pub use encode::{BlockEncoder, DoesNotFit};
+pub use enter::MARGIN;
 pub use header::HeaderError;
-pub use reader::{Losses, Reader};
+pub use reader::Reader;
 pub use schema::{SCHEMA, SCHEMA_NAME};
 
+pub(super) use super::input::Input;
 pub(super) use container::{MARKER_LENGTH, RecordWriter, new_marker};
 pub(crate) use encode::Size;
-pub(super) use header::{Codec, Header, is_start_of_header, write as header};
-pub(super) use input::Input;
+pub(super) use enter::enter;
+pub(super) use header::{Codec, Header, MAGIC, is_start_of_header, write as header};
 pub(super) use reader::{block_head, find};
 
 /// The most bytes a block may hold, before and after compression: 256 MiB.
@@ -63,4 +65,4 @@ pub const MAX_BLOCK: usize = 256 << 20;
 pub const MAX_ITEMS: usize = 1 << 16;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -3,17 +3,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::body::BodyReader;
 use crate::budget::Budget;
-use crate::config::{HostPolicy, MarkerConfig, ShadowConfig, Target};
+use crate::config::{Config, HostPolicy, MarkerConfig, ShadowConfig, Target};
 use crate::exchange::{Account, Exchange, Response};
 use crate::outcome::{DropReason, FailReason};
+use crate::pressure::Backlog;
 use crate::queue::{ExchangeStream, Offer};
+use crate::replay::Tally;
 use crate::sink::{Shutdown, Sink};
 use crate::telemetry::{Durations, Telemetry};
 
@@ -39,7 +41,7 @@ pub struct Shadow {
     marker: MarkerConfig,
     concurrency: usize,
     order: Option<Order>,
-    timeout: std::time::Duration,
+    timeout: Duration,
     retries: u32,
     /// How much of a request is kept so that it can be sent again: half of what it may be behind.
     rewind: u64,
@@ -52,21 +54,18 @@ pub struct Shadow {
     retried: prometheus::IntCounter,
     /// Copies that are answered, and whose answers stages take their time to look at.
     unseen: Mutex<JoinSet<()>>,
+    /// What comes of a replay.
+    tally: Option<Arc<Tally>>,
 }
 
 impl Shadow {
     /// A target as configured.
-    pub fn new(
-        config: &ShadowConfig,
-        marker: &MarkerConfig,
-        budget: &Arc<Budget>,
-        telemetry: &Arc<Telemetry>,
-    ) -> Shadow {
+    pub fn new(config: &ShadowConfig, all: &Config, budget: &Arc<Budget>, telemetry: &Arc<Telemetry>) -> Shadow {
         let name = config.label();
         Shadow {
             target: config.target.clone(),
             host: config.host.clone(),
-            marker: marker.clone(),
+            marker: all.marker.clone(),
             concurrency: config.concurrency.get(),
             order: config.order.as_ref().map(|order| Order::new(order, config.queue.get(), &name, telemetry)),
             timeout: config.timeout.0,
@@ -79,7 +78,28 @@ impl Shadow {
             retried: telemetry.counter("mirror_shadow_retries_total", "Copies sent again.", ("sink", &name)),
             pool: Arc::new(Pool::new(config, &name, telemetry)),
             unseen: Mutex::default(),
+            tally: all.replay.as_ref().map(|_| telemetry.tally(&name)),
             name,
+        }
+    }
+
+    /// Copies that wait for others of their session, beside the queue.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.order.as_ref().map(Order::backlog).unwrap_or_default()
+    }
+
+    /// The copy's first byte is about to be written.
+    fn sending(&self, exchange: &Exchange) {
+        if let (Some(tally), Some(replayed)) = (&self.tally, exchange.replayed()) {
+            tally.sent(replayed);
+        }
+    }
+
+    /// The copy was answered with this status after so long.
+    fn timed(&self, exchange: &Exchange, status: u16, took: Duration) {
+        self.durations.observe(status, took);
+        if let (Some(tally), Some(replayed)) = (&self.tally, exchange.replayed()) {
+            tally.answered(replayed, status, took);
         }
     }
 
@@ -129,7 +149,7 @@ impl Shadow {
         let keep = self.keep(&account);
         let mut retries = self.retries;
         loop {
-            match self.send(&request, &mut body, keep.as_ref(), session).await {
+            match self.send(&exchange, &request, &mut body, keep.as_ref(), session).await {
                 Ok(response) => return self.answered(exchange, account, response),
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
@@ -191,6 +211,7 @@ impl Shadow {
 
     async fn send(
         &self,
+        exchange: &Exchange,
         request: &request::Request,
         body: &mut BodyReader,
         keep: Option<&Keep>,
@@ -202,8 +223,9 @@ impl Shadow {
             connection = self.pool.get(session) => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
+        self.sending(exchange);
         let done = connection.exchange(request, body, keep, self.timeout).await?;
-        self.durations.observe(done.status, done.took);
+        self.timed(exchange, done.status, done.took);
         if done.reusable {
             self.pool.put(connection);
         }

@@ -22,7 +22,7 @@ use crate::content::remove_digests;
 use crate::exchange::Exchange;
 use crate::http1::{Framing, Headers, RequestHead, request_framing};
 use crate::outcome::Withheld;
-use crate::stage::{Bodies, BoxFuture, Need, Stage, Verdict};
+use crate::stage::{Bodies, BoxFuture, Need, Stage, Verdict, is_quick};
 use crate::telemetry::{RedactMetrics, Telemetry};
 
 mod body;
@@ -59,10 +59,6 @@ const CREDENTIAL_PARAMETERS: [&str; 7] = [
     "X-Amz-Security-Token",
     "X-Amz-Signature",
 ];
-
-/// What is looked into where it is, in bytes; a longer body, or a compressed one, takes long enough to have other exchanges wait, and goes to a
-/// thread of its own.
-const AT_ONCE: usize = 64 * 1024;
 
 /// Redacts as configured.
 pub struct Redact(Arc<Rules>);
@@ -180,14 +176,14 @@ impl Rules {
             Collected::Cut => return failed(Withheld::Cut),
         };
         let Some(charge) = charge.another(0) else { return failed(Withheld::Memory) };
-        let coded = headers.get("content-encoding").is_some() || headers.get("transfer-encoding").is_some();
-        let (rules, headers, length) = (self.clone(), headers.clone(), bytes.len());
+        let at_once = is_quick(headers, bytes.len());
+        let (rules, headers) = (self.clone(), headers.clone());
         let work = move || {
             let mut tally = Tally::default();
             let looked = rules.body(&headers, &bytes, &|n| charge.another(n), &mut tally);
             (looked, tally)
         };
-        if length <= AT_ONCE && !coded {
+        if at_once {
             return Look::Done(work());
         }
         Look::Working(Box::pin(async move {

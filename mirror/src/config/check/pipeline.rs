@@ -40,6 +40,13 @@ impl Config {
                             "no split here: it shares out over targets, in the `pipeline` of all",
                         );
                     }
+                    StageConfig::Carry(_) if !key.starts_with("shadow") => {
+                        let expected = "no carry here: each target hands out its own, so it stands in the `pipeline` of one of `shadow`";
+                        findings.missing(&at("carry"), expected);
+                    }
+                    StageConfig::Carry(carry) if carry.values.is_empty() => {
+                        findings.missing(&at("carry.values"), "a value to carry, as in cookie:session");
+                    }
                     StageConfig::Middleware(config) => middleware::check(&at("middleware"), config, findings),
                     StageConfig::Redact(redact) => check_redact(&at("redact"), redact, findings),
                     StageConfig::Rewrite(rewrite) => check_rewrite(&at("rewrite"), rewrite, findings),

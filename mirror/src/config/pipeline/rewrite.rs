@@ -127,7 +127,8 @@ pub struct Replace {
 impl Edits {
     /// Whether nothing happens.
     pub fn is_empty(&self) -> bool {
-        *self == Edits::default()
+        let Edits { remove, rename, replace, set, append } = self;
+        remove.is_none() && rename.is_empty() && replace.is_empty() && set.is_empty() && append.is_empty()
     }
 }
 

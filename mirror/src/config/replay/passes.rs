@@ -20,6 +20,16 @@ impl Default for Passes {
     }
 }
 
+impl Passes {
+    /// Whether so many are all.
+    pub fn are_over(self, done: u64) -> bool {
+        match self {
+            Passes::Times(times) => done >= times.get(),
+            Passes::Forever => false,
+        }
+    }
+}
+
 impl FromStr for Passes {
     type Err = Expected;
 

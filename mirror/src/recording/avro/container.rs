@@ -9,8 +9,8 @@ use zstd::zstd_safe::{CParameter, InBuffer, OutBuffer, ResetDirective, compress_
 
 use super::block::Block;
 use super::long::{self, MAX_LENGTH};
-use super::{BlockEncoder, MAX_BLOCK, header};
-use crate::recording::{Record, WriteRecords};
+use super::{BlockEncoder, DoesNotFit, MAX_BLOCK, header};
+use crate::recording::{Record, Unheld, WriteRecords};
 
 /// The length of a file's marker.
 pub(crate) const MARKER_LENGTH: usize = 16;
@@ -197,12 +197,14 @@ const BLOCK: usize = 256 << 10;
 pub(in crate::recording) struct RecordWriter<W> {
     encoder: BlockEncoder,
     writer: Writer<W>,
+    /// Stays empty: it holds all.
+    unheld: Unheld,
 }
 
 impl<W: Write> RecordWriter<W> {
     /// Begins a recording with its header.
     pub(in crate::recording) fn new(output: W) -> io::Result<Self> {
-        Ok(RecordWriter { encoder: BlockEncoder::new(BLOCK), writer: Writer::new(output)? })
+        Ok(RecordWriter { encoder: BlockEncoder::new(BLOCK), writer: Writer::new(output)?, unheld: Unheld::default() })
     }
 
     fn write_block(&mut self) -> io::Result<()> {
@@ -213,7 +215,15 @@ impl<W: Write> RecordWriter<W> {
 impl<W: Write + Send> WriteRecords for RecordWriter<W> {
     fn write(&mut self, record: &Record) -> io::Result<()> {
         let too_large = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-        self.encoder.push(record).map_err(too_large)?;
+        match self.encoder.push(record) {
+            // The next block may take it.
+            Err(DoesNotFit::Block) if !self.encoder.is_empty() => {
+                self.write_block()?;
+                self.encoder.push(record)
+            }
+            pushed => pushed,
+        }
+        .map_err(too_large)?;
         if self.encoder.len() >= BLOCK { self.write_block() } else { Ok(()) }
     }
 
@@ -222,7 +232,12 @@ impl<W: Write + Send> WriteRecords for RecordWriter<W> {
         self.writer.output.flush()
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.flush()
+    fn unheld(&self) -> &Unheld {
+        &self.unheld
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<Unheld> {
+        self.flush()?;
+        Ok(self.unheld)
     }
 }

@@ -1,13 +1,13 @@
 //! The bytes of a block to records; the mirror image of `encode.rs`.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 
 use super::long::{self, Taken};
 use super::{MAX_BLOCK, MAX_ITEMS};
-use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+use crate::recording::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse, time};
 
 /// The bytes are no record of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,9 +132,7 @@ impl Decoder {
     }
 
     fn time(&mut self) -> Result<SystemTime, Corrupt> {
-        let micros = self.long()?;
-        let distance = Duration::from_micros(micros.unsigned_abs());
-        if micros < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }.ok_or(Corrupt)
+        time::at_micros(self.long()?).ok_or(Corrupt)
     }
 
     fn micros(&mut self) -> Result<Duration, Corrupt> {

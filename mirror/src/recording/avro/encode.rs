@@ -2,13 +2,14 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use super::block::{Block, is_long};
 use super::{MAX_BLOCK, MAX_ITEMS, long};
+use crate::recording::time::micros_since_epoch;
 use crate::recording::view::{Line, MessageView, RecordView, ResponseView};
 use crate::recording::{Record, RecordedAnswer, RecordedResponse};
 
@@ -290,14 +291,6 @@ fn put_decimal(buffer: &mut Vec<u8>, number: u16) {
     buffer.push(b'0' + (number % 10) as u8);
 }
 
-fn micros_since_epoch(time: SystemTime) -> i64 {
-    let micros = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()),
-        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1000)).map(|micros| -micros),
-    };
-    micros.unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::small;
@@ -338,13 +331,6 @@ mod tests {
             assert_eq!(usize::from(buffer[0]), text.len() * 2);
             assert_eq!(std::str::from_utf8(&buffer[1..]), Ok(text));
         }
-    }
-
-    #[test]
-    fn times_are_rounded_down_on_both_sides_of_the_epoch() {
-        let at = Duration::from_nanos(1_500);
-        assert_eq!(micros_since_epoch(UNIX_EPOCH + at), 1);
-        assert_eq!(micros_since_epoch(UNIX_EPOCH - at), -2);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::container::MARKER_LENGTH;
 use super::long::{self, Taken};
 use super::schema::{self, SCHEMA, SCHEMA_NAME};
 use super::{Input, MAX_BLOCK};
+use crate::recording::FormatError;
 
-const MAGIC: &[u8; 4] = b"Obj\x01";
+/// How a file begins.
+pub(crate) const MAGIC: &[u8; 4] = b"Obj\x01";
 
 /// The most a header may take. Ours takes 5 KB; other tools may add metadata of their own.
 const MAX_HEADER: usize = 1 << 20;
@@ -72,11 +74,30 @@ pub enum HeaderError {
     Io(#[from] io::Error),
 }
 
+impl From<HeaderError> for FormatError {
+    fn from(error: HeaderError) -> FormatError {
+        let ours = || format!("{SCHEMA_NAME} as this version writes it");
+        match error {
+            HeaderError::NotAvro { found } => {
+                FormatError::foreign(0, found, "an Avro recording, which begins with \"Obj\\x01\"")
+            }
+            HeaderError::Torn { length } => FormatError::Torn { length: length as u64 },
+            HeaderError::Corrupt { what } => {
+                FormatError::foreign(0, format!("a corrupt header ({what})"), "that of an Avro recording")
+            }
+            HeaderError::OtherSchema { found } => FormatError::foreign(0, format!("an Avro file of {found}"), ours()),
+            HeaderError::OtherCodec { found } => FormatError::foreign(0, format!("the codec {found}"), "zstandard"),
+            HeaderError::Io(error) => FormatError::Io(error),
+        }
+    }
+}
+
 impl Header {
     /// Reads a header off the front of `input`.
     pub(crate) fn read<R: Read>(input: &mut Input<R>) -> Result<Header, HeaderError> {
-        let mut wanted = 16 << 10;
+        let mut wanted = 1;
         loop {
+            // No more is waited for than it takes: of one that is being written, no more may be there.
             let bytes = input.want(wanted)?;
             let at_end = bytes.len() < wanted;
             if let Some(header) = parse(bytes)? {
@@ -86,10 +107,10 @@ impl Header {
             if at_end {
                 return Err(HeaderError::Torn { length: bytes.len() });
             }
-            if wanted >= MAX_HEADER {
+            if bytes.len() >= MAX_HEADER {
                 return Err(HeaderError::Corrupt { what: "longer than 1 MiB" });
             }
-            wanted *= 4;
+            wanted = bytes.len() + 1;
         }
     }
 }

@@ -8,25 +8,7 @@ use super::decode::{self, Corrupt, Decoder};
 use super::header::{Codec, Header, HeaderError};
 use super::long::{self, Taken};
 use super::{Input, MAX_BLOCK};
-use crate::recording::Record;
-
-/// What of a file could not be read. All zero for a sound one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Losses {
-    /// Stretches of damage with sound blocks behind them: mostly one block each, but neighbours may count as one.
-    pub corrupt_blocks: u64,
-    /// Their bytes in the file.
-    pub corrupt_bytes: u64,
-    /// Bytes behind the last whole block, as a crash in the middle of a write leaves them.
-    pub torn_bytes: u64,
-}
-
-impl Losses {
-    /// Whether anything was lost.
-    pub fn any(&self) -> bool {
-        *self != Losses::default()
-    }
-}
+use crate::recording::{Losses, Record};
 
 /// Reads a recording, record by record; an iterator that ends for good at the first I/O error.
 ///
@@ -38,6 +20,8 @@ pub struct Reader<R> {
     input: Input<R>,
     header: Header,
     block: Option<OpenBlock>,
+    /// How many bytes of the input are before what is not taken yet.
+    offset: u64,
     losses: Losses,
     ended: bool,
 }
@@ -71,7 +55,13 @@ impl<R: Read> Reader<R> {
     pub fn new(input: R) -> Result<Self, HeaderError> {
         let mut input = Input::new(input);
         let header = Header::read(&mut input)?;
-        Ok(Reader { input, header, block: None, losses: Losses::default(), ended: false })
+        let offset = header.length as u64;
+        Ok(Reader { input, header, block: None, offset, losses: Losses::default(), ended: false })
+    }
+
+    /// Reads on where the input stands, which is where a block begins, with `offset` bytes before it.
+    pub(super) fn within(input: R, header: Header, offset: u64) -> Self {
+        Reader { input: Input::new(input), header, block: None, offset, losses: Losses::default(), ended: false }
     }
 
     /// What could not be read so far; of the whole file once the reader is at its end.
@@ -95,8 +85,11 @@ impl<R: Read> Reader<R> {
                 }
                 if block.records > 0 || !block.decoder.is_at_end() {
                     // The frame was sound, so this is a faulty writer's doing; what of the block was read stands.
-                    self.losses.corrupt_blocks += 1;
-                    self.losses.corrupt_bytes += block.length;
+                    self.losses.stretch(
+                        self.offset - block.length,
+                        block.length,
+                        "a block whose records are not what its count says",
+                    );
                 }
                 self.block = None;
             }
@@ -120,7 +113,7 @@ impl<R: Read> Reader<R> {
                         Codec::Null => Ok(data.to_vec().into()),
                     };
                     if let Ok(data) = data {
-                        self.input.take(length);
+                        self.take(length);
                         self.block = Some(OpenBlock { decoder: Decoder::new(data), records, length: length as u64 });
                         return Ok(true);
                     }
@@ -147,24 +140,27 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    fn take(&mut self, length: usize) {
+        self.input.take(length);
+        self.offset += length as u64;
+    }
+
     /// Takes everything up to and with the next marker; all there is where there is none.
     fn skip_damage(&mut self) -> io::Result<()> {
-        let mut skipped = 0;
+        let start = self.offset;
         loop {
             let bytes = self.input.want(MARKER_LENGTH)?;
             if let Some(at) = find(bytes, &self.header.marker) {
-                self.input.take(at + MARKER_LENGTH);
-                self.losses.corrupt_blocks += 1;
-                self.losses.corrupt_bytes += skipped + (at + MARKER_LENGTH) as u64;
+                self.take(at + MARKER_LENGTH);
+                self.losses.stretch(start, self.offset - start, "a damaged block");
                 return Ok(());
             }
             let at_end = bytes.len() < MARKER_LENGTH;
             // The marker's start may be at the very end of what was read.
             let done = if at_end { bytes.len() } else { bytes.len() - (MARKER_LENGTH - 1) };
-            self.input.take(done);
-            skipped += done as u64;
+            self.take(done);
             if at_end {
-                self.losses.torn_bytes += skipped;
+                self.losses.torn(start, self.offset - start, "a block that is not whole");
                 return Ok(());
             }
         }

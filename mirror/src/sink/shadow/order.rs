@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::condition::Key;
 use crate::config::OrderConfig;
 use crate::outcome::DropReason;
+use crate::pressure::Backlog;
 use crate::queue::Offer;
 use crate::telemetry::{Observed, Several, Telemetry};
 
@@ -21,7 +22,7 @@ pub(super) struct Order {
     pub(super) pipelined: bool,
     /// The most copies that wait, of all sessions together.
     most: usize,
-    waiting: Arc<AtomicU64>,
+    waiting: Arc<AtomicUsize>,
     /// Those of which a copy is under way.
     sessions: Mutex<HashMap<u64, Session>>,
     _observed: Observed,
@@ -38,29 +39,43 @@ struct Session {
 impl Order {
     /// Of which at most so many copies wait.
     pub(super) fn new(config: &OrderConfig, most: usize, name: &str, telemetry: &Telemetry) -> Order {
-        let waiting: Arc<AtomicU64> = Arc::default();
+        let waiting: Arc<AtomicUsize> = Arc::default();
         let told = waiting.clone();
         let observed = telemetry.gauge_while(
             "mirror_shadow_order_waiting",
             "Copies that wait for those before them in their session.",
             ("sink", name),
             Several::Sum,
-            Box::new(move || told.load(Relaxed)),
+            Box::new(move || told.load(Relaxed) as u64),
         );
         let OrderConfig { by, pipelined } = config.clone();
         Order { by, pipelined, most, waiting, sessions: Mutex::default(), _observed: observed }
     }
 
+    /// Those that wait, against the most that may.
+    pub(super) fn backlog(&self) -> Backlog {
+        Backlog { waiting: self.waiting.clone(), most: self.most }
+    }
+
+    /// The session that a copy belongs to, where it has one.
+    fn session(&self, offer: &Offer) -> Option<u64> {
+        let session = self.by.hash(&offer.exchange.facts())?;
+        Some(match offer.exchange.replayed() {
+            Some(replayed) => replayed.session(session, self.by == Key::Connection),
+            None => session,
+        })
+    }
+
     /// Takes a copy to the end of its session. Gives it back where it may go now: what is behind it in its session, where it has one, is asked for by
     /// [`next`](Self::next). Otherwise it goes after others, which take it along; or it was dropped, as too many wait.
     pub(super) fn take(&self, offer: Offer) -> Option<(Offer, Option<u64>)> {
-        let Some(session) = self.by.hash(&offer.exchange.facts()) else { return Some((offer, None)) };
+        let Some(session) = self.session(&offer) else { return Some((offer, None)) };
         let mut sessions = self.sessions();
         let Some(Session { behind, more }) = sessions.get_mut(&session) else {
             sessions.insert(session, Session::default());
             return Some((offer, Some(session)));
         };
-        if self.waiting.load(Relaxed) >= self.most as u64 {
+        if self.waiting.load(Relaxed) >= self.most {
             offer.account.dropped(DropReason::QueueFull);
         } else {
             self.waiting.fetch_add(1, Relaxed);

@@ -150,6 +150,7 @@ impl<'a> Pipeline<'a> {
             body.mark_start(self.shadow.rewind);
             let body = Arc::new(tokio::sync::Mutex::new(body));
             let request = Arc::new(request);
+            self.shadow.sending(&exchange);
             number += 1;
             self.flights().push_back(Flight {
                 number,
@@ -234,7 +235,7 @@ impl<'a> Pipeline<'a> {
             let Some(flight) = self.flights().pop_front() else { return End::Failed(FailReason::Protocol) };
             self.over.notify_one();
             let whole = flight.progress == Progress::Sent;
-            self.shadow.durations.observe(answered.status, flight.started.elapsed());
+            self.shadow.timed(&flight.exchange, answered.status, flight.started.elapsed());
             self.shadow.answered(flight.exchange, flight.account, answered.response);
             // What is left of a request that was answered early would be read as the next one's.
             if !answered.reusable || !whole {

@@ -85,6 +85,7 @@ impl JsonEdits {
 }
 
 fn form_edits(edits: &Edits, text: &Bytes, seen: &Exchange) -> Bytes {
-    let pairs = Editor { edits, any_case: false, fixed: &[] }.edit(form::read(text), seen);
+    let mut pairs = form::read(text);
+    Editor::new(edits, seen).edit(&mut pairs);
     form::write(&pairs).into()
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::headers;
+use super::edit::Editor;
 use crate::collected::Collected;
 use crate::config::ResponseEdits;
 use crate::exchange::Exchange;
 use crate::http1::ResponseHead;
-use crate::stage::{BoxFuture, NewBody, ResponseChange};
+use crate::stage::{BoxFuture, NewBody, ResponseChange, is_quick};
 
 /// As configured.
 pub(super) struct ResponseEditor(Arc<ResponseEdits>);
@@ -27,7 +27,7 @@ impl ResponseChange for ResponseEditor {
             (head.status, head.reason) = (status.0, reason(status.0));
         }
         if !self.0.header.is_empty() {
-            head.headers = headers(&self.0.header, of, std::mem::take(&mut head.headers));
+            Editor::of_headers(&self.0.header, of).edit(head.headers.lines_mut());
         }
     }
 
@@ -36,11 +36,21 @@ impl ResponseChange for ResponseEditor {
     }
 
     fn body<'a>(&'a self, of: &'a Exchange, head: &'a mut ResponseHead, body: Collected) -> BoxFuture<'a, NewBody> {
-        let new = match &self.0.body {
-            Some(edits) => edits.edit(&mut head.headers, &body, of),
-            None => NewBody::Same,
-        };
-        Box::pin(std::future::ready(new))
+        let Some(edits) = &self.0.body else { return Box::pin(std::future::ready(NewBody::Same)) };
+        if body.length().is_none_or(|length| is_quick(&head.headers, length)) {
+            return Box::pin(std::future::ready(edits.edit(&mut head.headers, &body, of)));
+        }
+        let (all, seen, mut headers) = (self.0.clone(), of.copy(None, None), head.headers.clone());
+        Box::pin(async move {
+            let edit = move || {
+                let edited = all.body.as_ref().map(|edits| edits.edit(&mut headers, &body, &seen));
+                (headers, edited.unwrap_or(NewBody::Same))
+            };
+            // Where there is no thread any more the program ends.
+            let Ok((headers, new)) = tokio::task::spawn_blocking(edit).await else { return NewBody::Withheld };
+            head.headers = headers;
+            new
+        })
     }
 }
 

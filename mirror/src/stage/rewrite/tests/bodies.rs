@@ -15,13 +15,22 @@ fn whole(body: impl Into<Bytes>) -> Collected {
     Collected::Whole { bytes: body.into(), trailers: None }
 }
 
+fn threads() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+}
+
 /// The head and the body as a target gets them; none where it is withheld.
 fn rewritten(yaml: &str, headers: &str, body: Collected) -> (String, Option<Bytes>) {
     let mut exchange = Exchange::of_head(&format!("{BOTH}{headers}\r\n"), None);
     let stage = stage(yaml);
     if matches!(stage.apply(&mut exchange), Verdict::Wait(Need::Body)) {
         exchange.collected(body.clone());
-        assert!(matches!(stage.apply(&mut exchange), Verdict::Continue));
+        let verdict = match stage.apply(&mut exchange) {
+            // On a thread of its own.
+            Verdict::Wait(Need::Work(work)) => threads().block_on(work)(&mut exchange),
+            verdict => verdict,
+        };
+        assert!(matches!(verdict, Verdict::Continue));
     }
     let body = match exchange.replacement().unwrap_or(&body) {
         Collected::Whole { bytes, .. } => Some(bytes.clone()),

@@ -1,0 +1,149 @@
+//! Records in the order of their starts, out of one that is only nearly so.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, SystemTime};
+
+use super::Record;
+
+/// How long an exchange may last, until its record stands in the file, for it to be given in its place: 60 s of recorded time.
+///
+/// A recording has its exchanges in the order in which they ended and their targets had answered, or were waited for. Few last a minute,
+/// which is where most servers and proxies give up. One that does is given late, and counted.
+pub const REORDER_TIME: Duration = Duration::from_secs(60);
+
+/// How many bytes of records are held at most to put them in order: 64 MiB, so that a reader is no larger than what records by default. That is
+/// tens of thousands of usual exchanges, or six with the longest bodies that are recorded by default.
+pub const REORDER_BYTES: usize = 64 << 20;
+
+/// What a record takes beside its bytes: its own struct, and those of its lines.
+const RECORD: usize = 512;
+
+/// Holds records back until none that began before them can come.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// By start, and then as they came; with their places in `records`, as a record is long to be moved about in a heap.
+    order: BinaryHeap<Reverse<(SystemTime, u64, usize)>>,
+    records: Vec<Option<Held>>,
+    free: Vec<usize>,
+    bytes: usize,
+    /// Counts what came, so that equals stay in their order.
+    came: u64,
+    time: Duration,
+    given: Option<SystemTime>,
+    late: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    record: Record,
+    bytes: usize,
+}
+
+impl Window {
+    /// One that waits so long, in recorded time; nothing is held for zero.
+    pub(super) fn new(time: Duration) -> Window {
+        Window {
+            order: BinaryHeap::new(),
+            records: Vec::new(),
+            free: Vec::new(),
+            bytes: 0,
+            came: 0,
+            time,
+            given: None,
+            late: 0,
+        }
+    }
+
+    pub(super) fn put(&mut self, record: Record) {
+        let bytes = size(&record);
+        self.bytes += bytes;
+        self.came += 1;
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.records.push(None);
+            self.records.len() - 1
+        });
+        self.order.push(Reverse((record.started, self.came, place)));
+        self.records[place] = Some(Held { record, bytes });
+    }
+
+    /// The first of them, where it is its turn: all that is still to come has been read up to `frontier`, which is none where nothing is.
+    pub(super) fn take(&mut self, frontier: Option<SystemTime>) -> Option<Record> {
+        let Reverse((started, _, place)) = *self.order.peek()?;
+        let due = frontier.is_none_or(|frontier| started + self.time <= frontier);
+        if !due && self.bytes <= REORDER_BYTES {
+            return None;
+        }
+        self.order.pop();
+        self.free.push(place);
+        let held = self.records[place].take()?;
+        self.bytes -= held.bytes;
+        self.late += u64::from(self.given.is_some_and(|given| started < given));
+        self.given = self.given.max(Some(started));
+        Some(held.record)
+    }
+
+    /// How many were given behind one that began after them.
+    pub(super) fn late(&self) -> u64 {
+        self.late
+    }
+}
+
+/// About how many bytes a record holds.
+fn size(record: &Record) -> usize {
+    let answers = record.answers.iter().filter_map(|answer| answer.response.as_ref());
+    let messages = record.response.iter().chain(answers).map(|response| &response.message);
+    let messages = std::iter::once(&record.request.message).chain(messages);
+    let bytes: usize = messages
+        .map(|message| {
+            let lines = message.headers.iter().chain(&message.trailers);
+            let lines: usize = lines.map(|(name, value)| name.len() + value.len() + size_of_val(name) * 2).sum();
+            lines + message.body.iter().map(|piece| piece.len()).sum::<usize>()
+        })
+        .sum();
+    RECORD * (1 + record.answers.len()) + record.request.target.len() + bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::recording::avro::tests::small;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn record(seconds: u64) -> Record {
+        Record { started: at(seconds), ..small(seconds.into()) }
+    }
+
+    #[test]
+    fn none_is_given_before_its_turn() {
+        let mut window = Window::new(REORDER_TIME);
+        for seconds in [100, 90, 120] {
+            window.put(record(seconds));
+        }
+        let mut take = |frontier: Option<u64>| window.take(frontier.map(at)).map(|record| record.id);
+        assert_eq!([take(Some(149)), take(Some(150)), take(Some(150))], [None, Some(90), None]);
+        assert_eq!([take(None), take(None), take(None)], [Some(100), Some(120), None]);
+        window.put(record(110));
+        assert_eq!(window.take(None).map(|record| record.id), Some(110));
+        assert_eq!(window.late(), 1);
+    }
+
+    #[test]
+    fn no_more_is_held_than_the_bound() {
+        let mut window = Window::new(REORDER_TIME);
+        let body = Bytes::from(vec![0; REORDER_BYTES / 4]);
+        let mut given = 0;
+        for seconds in 0..10 {
+            let mut record = record(seconds);
+            record.request.message.body = vec![body.clone()];
+            window.put(record);
+            given += u64::from(window.take(Some(at(seconds))).is_some());
+        }
+        assert_eq!(given, 7, "three are held");
+    }
+}

@@ -1,0 +1,190 @@
+//! Replay: recordings are a source, whose requests are sent when they are due.
+//!
+//! ```text
+//!  reader's thread                          │ pacer's thread                      │ engine
+//!                                           │                                     │
+//!  Recordings ─▶ from, to ─▶ Request ── Ahead (bytes) ──▶ Schedule ─▶ Clock ─▶ Tap ──▶ targets ─▶ Tally
+//!                    ▲ again in each pass   │             when it is due,         │
+//!                                           │             from one clock          │
+//! ```
+//!
+//! The loop is open: a request leaves when it is due, whatever became of those before it. Where a bound is full (a target's `concurrency` and then its
+//! queue, the byte budget) the pacer waits, and what follows is sent late and not lost. How late is measured where it counts, at the first byte that is
+//! written to each target.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::watch;
+
+use crate::config::{Config, MarkerConfig};
+use crate::recording::{OpenError, Recordings};
+use crate::source::Tap;
+use crate::telemetry::Telemetry;
+
+mod ahead;
+mod clock;
+mod pacer;
+mod progress;
+mod reader;
+mod report;
+mod request;
+mod schedule;
+mod tally;
+
+pub use progress::{Ending, Progress, Watch};
+pub use report::{Failure, Recorded, Report, StatusChange, TargetReport, Times};
+pub(crate) use tally::Tally;
+
+use ahead::Ahead;
+use pacer::Pacer;
+use reader::Reader;
+use schedule::Schedule;
+
+/// The way in, as recordings and metrics call it.
+pub const SOURCE: &str = "replay";
+
+/// What is known of a request that is sent again from when it passed first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replayed {
+    /// When its first byte should leave; none where requests leave as fast as they can.
+    pub(crate) due: Option<Instant>,
+    /// The status that it was answered with,
+    pub(crate) status: Option<u16>,
+    /// and how long that took, to the answer's last byte.
+    pub(crate) latency: Option<Duration>,
+    /// Tells the passes apart,
+    pub(crate) pass: u64,
+    /// and the servers, of which a client has one connection each.
+    pub(crate) server: u64,
+}
+
+impl Replayed {
+    /// A session of the recording, as the session that it is in this pass.
+    pub(crate) fn session(&self, session: u64, is_connection: bool) -> u64 {
+        let server = if is_connection { self.server } else { 0 };
+        // Odd multipliers keep what differs different.
+        session ^ self.pass.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ server.wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    }
+}
+
+/// Recordings that are open and not yet read.
+pub struct Opened {
+    recordings: Recordings,
+}
+
+impl Opened {
+    /// Opens what is to be replayed; none where nothing is.
+    ///
+    /// # Errors
+    /// Every recording that cannot be read.
+    pub fn open(config: &Config) -> Result<Option<Opened>, Vec<OpenError>> {
+        let Some(replay) = &config.replay else { return Ok(None) };
+        Ok(Some(Opened { recordings: Recordings::open(&replay.files)? }))
+    }
+
+    /// Begins to send what is read.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    ///
+    /// # Panics
+    /// When the configuration has no replay: then nothing was opened by it.
+    pub fn start(self, config: &Config, tap: &Tap, telemetry: &Arc<Telemetry>) -> std::io::Result<Running> {
+        let replay = config.replay.as_ref().expect("a replay that was opened");
+        make_room_for_connections(config);
+        let progress = Arc::new(Progress::new(replay, telemetry));
+        let ahead = Arc::new(Ahead::new(replay.read_ahead.as_usize()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (done, ended) = watch::channel(false);
+        let marker = match &config.marker {
+            MarkerConfig::Off => None,
+            MarkerConfig::Header { name, .. } => Some(name.clone()),
+        };
+        let reader = Reader::new(replay, marker, ahead.clone(), progress.clone());
+        let pacer = Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stop.clone());
+        let named = |name: &str| std::thread::Builder::new().name(name.into());
+        let reading = named("mirror-replay-read").spawn(move || reader.run(self.recordings))?;
+        let schedule = Schedule::new(replay);
+        let pacing = named("mirror-replay").spawn(move || {
+            pacer.run(schedule);
+            let _ = done.send(true);
+        })?;
+        Ok(Running {
+            watch: Watch::new(progress, telemetry.clone()),
+            tap: tap.clone(),
+            ahead,
+            stop,
+            ended,
+            reading,
+            pacing,
+        })
+    }
+}
+
+/// Files and sockets that are open beside the connections to the targets.
+const OTHER_FILES: u64 = 64;
+
+/// As many connections may be open as the targets may have. The soft limit (1024 by default) is for programs that know no more than that many.
+fn make_room_for_connections(config: &Config) {
+    let wanted =
+        config.shadow.iter().map(|shadow| shadow.concurrency.get() as u64).sum::<u64>().saturating_add(OTHER_FILES);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let Some(current) = current.filter(|current| *current < wanted) else { return };
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let done = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    if done.is_err() || raised < wanted {
+        let now = if done.is_ok() { raised } else { current };
+        tracing::warn!(
+            open_files = now,
+            "targets may have more connections than files may be open (ulimit -n): beyond that, requests fail"
+        );
+    }
+}
+
+/// A replay under way.
+pub struct Running {
+    watch: Watch,
+    tap: Tap,
+    ahead: Arc<Ahead>,
+    stop: Arc<AtomicBool>,
+    ended: watch::Receiver<bool>,
+    reading: JoinHandle<()>,
+    pacing: JoinHandle<()>,
+}
+
+/// How often it is looked whether the last answers are there.
+const LAST_ANSWERS: Duration = Duration::from_millis(2);
+
+impl Running {
+    /// Resolves when everything was sent, and every target has made something of it.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error is a thread that has ended without a word.
+        let _ = ended.wait_for(|ended| *ended).await;
+        while !self.tap.is_settled() {
+            tokio::time::sleep(LAST_ANSWERS).await;
+        }
+        self.watch.progress().settled();
+    }
+
+    /// Tells how far it is.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// Sends no more.
+    pub fn stop(self) {
+        self.watch.progress().end(Ending::Interrupted);
+        self.stop.store(true, Relaxed);
+        self.ahead.close();
+        for thread in [self.pacing, self.reading] {
+            if thread.join().is_err() {
+                tracing::error!("a part of the replay ended badly");
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Reads recordings ahead of time, as often as they are replayed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use super::ahead::{Ahead, Item};
+use super::progress::{Ending, Progress};
+use super::request::Request;
+use crate::config::{Passes, ReplayConfig};
+use crate::recording::{Moment, Recordings};
+
+/// How many requests are handed over at once.
+const BATCH: usize = 64;
+
+/// How many bytes of them are: a few long ones are not waited for.
+const BATCH_BYTES: usize = 256 * 1024;
+
+pub(super) struct Reader {
+    files: Vec<PathBuf>,
+    passes: Passes,
+    from: Option<Moment>,
+    to: Option<Moment>,
+    marker: Option<String>,
+    ahead: Arc<Ahead>,
+    progress: Arc<Progress>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        config: &ReplayConfig,
+        marker: Option<String>,
+        ahead: Arc<Ahead>,
+        progress: Arc<Progress>,
+    ) -> Reader {
+        let ReplayConfig { files, passes, from, to, .. } = config.clone();
+        Reader { files, passes, from, to, marker, ahead, progress }
+    }
+
+    /// Reads all passes, the first of which is of what is open already.
+    pub(super) fn run(self, first: Recordings) {
+        let mut recordings = first;
+        let mut pass = 1u64;
+        loop {
+            match self.pass(&mut recordings, pass == 1) {
+                Read::All(0) if pass == 1 => {
+                    tracing::warn!("there is no request to replay");
+                    break;
+                }
+                Read::All(_) if self.passes.are_over(pass) => break,
+                Read::All(_) => {}
+                Read::Enough => break,
+            }
+            let mut end = vec![Item::PassEnd];
+            if !self.ahead.put(&mut end) {
+                break;
+            }
+            pass += 1;
+            recordings = match Recordings::open(&self.files) {
+                Ok(recordings) => recordings,
+                Err(errors) => {
+                    for error in errors {
+                        self.progress.unread(error.to_string());
+                    }
+                    break;
+                }
+            };
+        }
+        self.progress.all_read();
+        self.ahead.end();
+    }
+
+    /// Reads all once.
+    fn pass(&self, recordings: &mut Recordings, is_first: bool) -> Read {
+        let (mut batch, mut bytes, mut count) = (Vec::with_capacity(BATCH), 0, 0);
+        let mut first = None;
+        for record in recordings.by_ref() {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    self.progress.unread(error.to_string());
+                    self.progress.end(Ending::Unreadable);
+                    self.ahead.put(&mut batch);
+                    return Read::Enough;
+                }
+            };
+            let begins = *first.get_or_insert(record.started);
+            let moment = |moment: Moment| -> SystemTime { moment.from(begins) };
+            if self.from.is_some_and(|from| record.started < moment(from)) {
+                continue;
+            }
+            // Those behind it may have begun before, by as much as one out of order is late.
+            if self.to.is_some_and(|to| record.started >= moment(to)) {
+                continue;
+            }
+            if is_first {
+                self.progress.read.fetch_add(1, Relaxed);
+            }
+            let request = match Request::of(record, self.marker.as_deref()) {
+                Ok(request) => request,
+                Err(reason) => {
+                    self.progress.leave_out(reason);
+                    continue;
+                }
+            };
+            self.progress.read_to(request.started);
+            count += 1;
+            bytes += request.cost;
+            batch.push(Item::Request(Box::new(request)));
+            if batch.len() == BATCH || bytes >= BATCH_BYTES {
+                bytes = 0;
+                if !self.ahead.put(&mut batch) {
+                    return Read::Enough;
+                }
+            }
+        }
+        if !batch.is_empty() && !self.ahead.put(&mut batch) {
+            return Read::Enough;
+        }
+        if is_first {
+            for (path, losses) in recordings.losses() {
+                tracing::warn!(recording = %path.display(), ?losses, "not all of it can be read");
+                self.progress.unread(path.display().to_string());
+            }
+        }
+        Read::All(count)
+    }
+}
+
+/// How far it read.
+enum Read {
+    /// To the end; so many requests.
+    All(u64),
+    /// As far as it can, or anybody takes it.
+    Enough,
+}

@@ -1,0 +1,266 @@
+//! One recorded request as it is sent again, with what is known of its response.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Replayed, SOURCE};
+use crate::exchange::Origin;
+use crate::outcome::{Abort, LeftOut};
+use crate::recording::{Record, RecordedMessage, RecordedResponse};
+use crate::source::{ExchangeWriter, Passed, Tap};
+
+/// What a request takes beside its bytes: its struct and those of its response's lines.
+const OVERHEAD: usize = 512;
+
+/// A body is written in pieces of this size, in bytes, and there is looked for room before each: a longer one need not fit in at once.
+const PIECE: usize = 1 << 20;
+
+/// A request that is ready to be sent.
+pub(super) struct Request {
+    /// When it began, since the Unix epoch.
+    pub(super) started: Duration,
+    pub(super) head: Bytes,
+    pub(super) body: Vec<Bytes>,
+    pub(super) trailers: Option<Bytes>,
+    pub(super) response: Option<RecordedResponse>,
+    pub(super) client: Option<SocketAddr>,
+    pub(super) server: Option<SocketAddr>,
+    pub(super) aborted: Option<Abort>,
+    /// When the request's last byte, the response's head and its last byte came, since the start.
+    pub(super) times: [Option<Duration>; 3],
+    /// About how many bytes all of it holds.
+    pub(super) cost: usize,
+}
+
+impl Request {
+    /// As recorded, but for what marks it as a copy: of a recording of copies each is sent again, and marked again.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub(super) fn of(record: Record, marker: Option<&str>) -> Result<Request, LeftOut> {
+        let Record { request, response, .. } = record;
+        match record.aborted.as_deref() {
+            Some("malformed head") => return Err(LeftOut::Malformed),
+            Some("ambiguous framing") => return Err(LeftOut::Ambiguous),
+            _ if request.message.truncated.is_some() => return Err(LeftOut::Truncated),
+            _ => {}
+        }
+        let RecordedMessage { headers, body, trailers, .. } = request.message;
+        let length: usize = body.iter().map(Bytes::len).sum();
+        let mut head = BytesMut::with_capacity(request.target.len() + 64 + headers.len() * 48);
+        let version: &[u8] = if &request.version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
+        for part in [&request.method[..], b" ", &request.target, b" ", version, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+        let mut is_framed = false;
+        for (name, value) in &headers {
+            if marker.is_some_and(|marker| name.eq_ignore_ascii_case(marker.as_bytes())) {
+                continue;
+            }
+            is_framed |=
+                [&b"content-length"[..], b"transfer-encoding"].iter().any(|known| name.eq_ignore_ascii_case(known));
+            push_line(&mut head, name, value);
+        }
+        // HTTP/2 needs none.
+        if length > 0 && !is_framed {
+            push_line(&mut head, b"Content-Length", length.to_string().as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        let of_response = response.as_ref().map_or(0, |response| {
+            let message = &response.message;
+            message.body.iter().map(Bytes::len).sum::<usize>() + message.headers.len() * size_of::<(Bytes, Bytes)>()
+        });
+        Ok(Request {
+            started: record.started.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            cost: OVERHEAD + head.len() + length + of_response,
+            head: head.freeze(),
+            body,
+            trailers: section(&trailers),
+            response,
+            client: record.client,
+            server: record.server,
+            aborted: record.aborted.and_then(|label| Abort::ALL.iter().copied().find(|why| why.label() == label)),
+            times: [record.request_end, record.response_start, record.end],
+        })
+    }
+
+    /// How long it took to its end, as recorded.
+    pub(super) fn lasted(&self) -> Option<Duration> {
+        let [.., end] = self.times;
+        end
+    }
+
+    /// Its part of what is told of it from when it passed first.
+    pub(super) fn replayed(&self) -> Replayed {
+        let mut hasher = DefaultHasher::new();
+        self.server.hash(&mut hasher);
+        Replayed {
+            due: None,
+            status: self.response.as_ref().map(|response| response.status),
+            latency: self.response.as_ref().and_then(|_| self.lasted()),
+            pass: 0,
+            server: hasher.finish(),
+        }
+    }
+
+    /// Offers it as one that began at `now`, since the Unix epoch. `room` waits until there is room for more.
+    pub(super) fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, room: &mut impl FnMut()) {
+        let origin = Origin { source: SOURCE, client: self.client };
+        let passed = Passed { server: self.server, at: now, ambiguous: false };
+        let Some(mut writer) = tap.begin_again(self.head, origin, passed, replayed) else { return };
+        let [request_end, response_start, end] = self.times;
+        write(&self.body, |piece| writer.data(piece), room);
+        writer.at(now + request_end.unwrap_or_default());
+        writer.request_end(self.trailers);
+        let response = self.response.filter(|_| writer.is_response_read());
+        let trailers = response
+            .and_then(|response| respond(&mut writer, &response, now + response_start.unwrap_or_default(), room));
+        writer.at(now + end.or(response_start).or(request_end).unwrap_or_default());
+        match self.aborted {
+            Some(why) => writer.abort(why),
+            None => writer.finish(trailers),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(started: Duration) -> Request {
+        let head = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        Request {
+            started,
+            head,
+            body: Vec::new(),
+            trailers: None,
+            response: None,
+            client: None,
+            server: None,
+            aborted: None,
+            times: [None; 3],
+            cost: OVERHEAD,
+        }
+    }
+}
+
+/// Writes the response with its head at that time, and gives its trailers.
+fn respond(
+    writer: &mut ExchangeWriter,
+    response: &RecordedResponse,
+    at: Duration,
+    room: &mut impl FnMut(),
+) -> Option<Bytes> {
+    let RecordedResponse { version, status, reason, message } = response;
+    let mut head = BytesMut::with_capacity(64 + message.headers.len() * 48);
+    let version: &[u8] = if &version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
+    for part in [version, b" ", status.to_string().as_bytes(), b" ", reason, b"\r\n"] {
+        head.extend_from_slice(part);
+    }
+    message.headers.iter().for_each(|(name, value)| push_line(&mut head, name, value));
+    head.extend_from_slice(b"\r\n");
+    writer.at(at);
+    writer.respond(head.freeze());
+    write(&message.body, |piece| writer.response_data(piece), room);
+    let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
+    if message.truncated.is_some() {
+        writer.response_lost(message.body_length.saturating_sub(kept));
+    }
+    section(&message.trailers)
+}
+
+fn write(body: &[Bytes], mut append: impl FnMut(Bytes), room: &mut impl FnMut()) {
+    let mut appended = 0;
+    for whole in body {
+        for at in (0..whole.len()).step_by(PIECE) {
+            let piece = whole.slice(at..whole.len().min(at + PIECE));
+            if appended >= PIECE {
+                room();
+                appended = 0;
+            }
+            appended += piece.len();
+            append(piece);
+        }
+    }
+}
+
+/// A trailer section as it was sent; none where there were no trailers.
+fn section(trailers: &[(Bytes, Bytes)]) -> Option<Bytes> {
+    if trailers.is_empty() {
+        return None;
+    }
+    let mut section = BytesMut::new();
+    trailers.iter().for_each(|(name, value)| push_line(&mut section, name, value));
+    section.extend_from_slice(b"\r\n");
+    Some(section.freeze())
+}
+
+fn push_line(to: &mut BytesMut, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        to.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::RecordedRequest;
+
+    fn record(headers: &[(&'static str, &'static str)], body: &'static str) -> Record {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        Record {
+            id: 7,
+            started: UNIX_EPOCH + Duration::from_secs(9),
+            source: "proxy".into(),
+            client: None,
+            server: None,
+            request: RecordedRequest {
+                method: bytes("POST"),
+                target: bytes("/a?b"),
+                version: bytes("HTTP/1.1"),
+                message: RecordedMessage {
+                    headers: headers.iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
+                    body: vec![bytes(body)],
+                    body_length: body.len() as u64,
+                    ..RecordedMessage::default()
+                },
+            },
+            response: None,
+            aborted: None,
+            request_end: None,
+            response_start: None,
+            end: Some(Duration::from_millis(3)),
+            answers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_head_is_as_recorded() {
+        let request =
+            Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None).ok().unwrap();
+        assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nhOst: a\r\nContent-Length: 2\r\nhOst: b\r\n\r\n");
+        assert_eq!((request.started, request.lasted()), (Duration::from_secs(9), Some(Duration::from_millis(3))));
+    }
+
+    #[test]
+    fn a_copy_is_sent_again_and_a_body_without_framing_gets_one() {
+        let request = Request::of(record(&[("X-Mirror-Shadow", "1")], "hi"), Some("x-mirror-shadow")).ok().unwrap();
+        assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nContent-Length: 2\r\n\r\n");
+        let request = Request::of(record(&[("Transfer-Encoding", "chunked")], "hi"), None).ok().unwrap();
+        assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    }
+
+    #[test]
+    fn what_is_not_to_be_trusted_is_left_out() {
+        let with = |aborted: Option<&str>, truncated: Option<&str>| {
+            let mut record = record(&[], "");
+            record.aborted = aborted.map(str::to_owned);
+            record.request.message.truncated = truncated.map(str::to_owned);
+            Request::of(record, None).map(|request| request.aborted)
+        };
+        assert!(matches!(with(Some("malformed head"), None), Err(LeftOut::Malformed)));
+        assert!(matches!(with(Some("ambiguous framing"), None), Err(LeftOut::Ambiguous)));
+        assert!(matches!(with(Some("downstream"), Some("aborted")), Err(LeftOut::Truncated)));
+        assert!(matches!(with(Some("downstream"), None), Ok(Some(Abort::Downstream))));
+        assert!(matches!(with(Some("unreadable response"), None), Ok(None)));
+    }
+}
