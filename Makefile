@@ -44,6 +44,10 @@ bench-capture: compiler ## The listener beside tcpdump, and GoReplay with GOR=pa
 	$(CARGO) build --release
 	python3 tests/bench/capture_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
+.PHONY: bench-replay
+bench-replay: compiler ## What each format of recordings costs and takes
+	$(CARGO) bench -p mirror --bench formats
+
 .PHONY: lint
 lint: compiler ## Formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
