@@ -7,9 +7,9 @@ FUZZ_SECONDS ?= 20
 FUZZ_SEED ?= 0
 # Which of them, e.g. "packets http1"; none: all.
 FUZZ_TARGETS ?=
-# For `make bench` and `make bench-capture`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
+# For `make bench`, `make bench-capture` and `make bench-replay`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
-# For `make bench-capture`: a GoReplay binary, where there is one.
+# For `make bench-capture` and `make bench-replay`: a GoReplay binary, where there is one.
 GOR ?=
 
 .PHONY: help
@@ -43,6 +43,11 @@ bench: compiler ## What stages cost, and mirror beside nginx and Envoy; writes t
 bench-capture: compiler ## The listener beside tcpdump, and GoReplay with GOR=path; writes target/bench/capture.md
 	$(CARGO) build --release
 	python3 tests/bench/capture_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
+
+.PHONY: bench-replay
+bench-replay: compiler ## Replay beside wrk, and GoReplay with GOR=path; writes target/bench/replay.md
+	$(CARGO) build --release
+	python3 tests/bench/replay_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
 .PHONY: lint
 lint: compiler ## Formatting and clippy, warnings denied

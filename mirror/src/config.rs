@@ -47,7 +47,7 @@ pub use pipeline::{
     SecretPattern, SplitConfig, StageConfig, Token, Unreadable,
 };
 pub use ports::Ports;
-pub use record::RecordConfig;
+pub use record::{RecordConfig, RecordFormat};
 pub(crate) use reload::differing;
 pub use replay::{Allowed, Arrivals, FailOn, Failing, Passes, ReplayConfig, Speed, StatusIs};
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};

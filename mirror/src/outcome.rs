@@ -52,6 +52,8 @@ reasons! {
         BodyTooLong = "body_too_long",
         /// The middleware failed, and nothing is to go on without it.
         Middleware = "middleware",
+        /// The recording's format cannot hold it.
+        Format = "format",
         /// The disk did not keep up.
         DiskSlow = "disk_slow",
         /// The program ended first.

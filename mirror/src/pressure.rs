@@ -29,8 +29,15 @@ impl Pressure {
         let mut pressure = Pressure { waiting: of.pipeline.level(arriving), held: part(bytes, budget.limit()), bytes };
         for (sink, queue) in of.sinks.iter().zip(&of.queues) {
             // What has arrived may all be for the one.
-            let queue = part(queue.waiting() + arriving, sink.queue);
-            let backlog = part(sink.backlog.waiting.load(Relaxed), sink.backlog.most.min(sink.share.limit()));
+            let coming = queue.waiting() + arriving;
+            let queue = part(coming, sink.queue);
+            // A target's are copies, which were in the queue before; a recorder's are bytes.
+            let behind = sink.backlog.waiting.load(Relaxed);
+            let backlog = match sink.backlog.most {
+                0 => 0.0,
+                most if sink.answers => part(behind + coming, most),
+                most => part(behind, most.min(sink.share.limit())),
+            };
             pressure.waiting = pressure.waiting.max(queue).max(backlog).max(sink.pipeline.level(arriving));
             pressure.held = pressure.held.max(part(sink.share.held(), sink.share.limit()));
         }
@@ -38,7 +45,8 @@ impl Pressure {
     }
 }
 
-/// What a sink has finished with and waits for something else: blocks for the disk. None by default. `most` is within the sink's share.
+/// What a sink has finished with and waits for something else: blocks for the disk; or has taken, as a target's copies that wait for others of their
+/// session. None by default. `most` is within the sink's share.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Backlog {
     pub(crate) waiting: Arc<AtomicUsize>,

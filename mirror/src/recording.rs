@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::http1::{Header, Headers};
 
 pub mod avro;
+mod block;
 pub mod file;
 mod format;
 pub mod gor;
@@ -21,15 +22,19 @@ pub mod jsonl;
 mod losses;
 pub(crate) mod plain;
 mod recordings;
+mod stream;
 mod time;
 pub(crate) mod view;
 
+pub(crate) use block::PlainEncoder;
+pub use block::{Block, BlockRef, PlainBlock};
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
 pub use losses::{Damage, Losses, Unheld};
 pub use recordings::{
     MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
     files_named,
 };
+pub use stream::RecordingStream;
 
 /// One exchange as it is recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,3 +139,6 @@ pub struct RecordedAnswer {
     /// From sending the first byte to the answer's end.
     pub total: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 use crate::config::{Config, MarkerConfig};
@@ -94,6 +95,7 @@ impl Opened {
     /// When the configuration has no replay: then nothing was opened by it.
     pub fn start(self, config: &Config, tap: &Tap, telemetry: &Arc<Telemetry>) -> std::io::Result<Running> {
         let replay = config.replay.as_ref().expect("a replay that was opened");
+        make_room_for_connections(config);
         let progress = Arc::new(Progress::new(replay, telemetry));
         let ahead = Arc::new(Ahead::new(replay.read_ahead.as_usize()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -120,6 +122,25 @@ impl Opened {
             reading,
             pacing,
         })
+    }
+}
+
+/// Files and sockets that are open beside the connections to the targets.
+const OTHER_FILES: u64 = 64;
+
+/// As many connections may be open as the targets may have. The soft limit (1024 by default) is for programs that know no more than that many.
+fn make_room_for_connections(config: &Config) {
+    let wanted = config.shadow.iter().map(|shadow| shadow.concurrency.get() as u64).sum::<u64>().saturating_add(OTHER_FILES);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let Some(current) = current.filter(|current| *current < wanted) else { return };
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let done = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    if done.is_err() || raised < wanted {
+        let now = if done.is_ok() { raised } else { current };
+        tracing::warn!(
+            open_files = now,
+            "targets may have more connections than files may be open (ulimit -n): beyond that, requests fail"
+        );
     }
 }
 

@@ -262,15 +262,23 @@ impl Tap {
         let response_body = if changed { responses.next() } else { None };
         // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
-        let _ = tap.arrivals.send(Arrival {
+        let at_its_end = shared.replayed.is_some();
+        let arrival = Arrival {
             generation: Arc::clone(&generation),
             shared: shared.clone(),
             copies,
             looks,
             response: response_body,
             _counted: counted,
-        });
-        Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads })
+        };
+        let arrives = match at_its_end {
+            true => Some(Box::new((arrival, tap.arrivals.clone()))),
+            false => {
+                let _ = tap.arrivals.send(arrival);
+                None
+            }
+        };
+        Some(ExchangeWriter { shared, clock, request, response, told: generation.waits_for_heads, arrives })
     }
 
     /// Whether every target has settled what was offered to it, and nothing is on its way there.
@@ -316,6 +324,9 @@ pub struct ExchangeWriter {
     response: BodyWriter,
     /// Whether a stage waits for the response's head.
     told: bool,
+    /// What is all there already arrives as a whole, at its end: its readers are not woken for each part, and stages that learn from a response know
+    /// it before the next request comes.
+    arrives: Option<Box<(Arrival, UnboundedSender<Arrival>)>>,
 }
 
 impl ExchangeWriter {
@@ -412,6 +423,9 @@ impl ExchangeWriter {
         let _ = self.shared.ended.set((self.clock.elapsed(), abort));
         // Last, because readers take it for the end of the exchange.
         self.response.end(body);
+        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
+            let _ = arrivals.send(arrival);
+        }
     }
 }
 

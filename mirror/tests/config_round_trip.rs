@@ -6,7 +6,7 @@ use std::time::Duration;
 use mirror::config::{
     AdminConfig, BackoffConfig, ByteSize, CaptureConfig, CaptureFrom, Config, EngineConfig, Fraction, HostPolicy,
     LimitsConfig, LogConfig, LogFormat, MarkerConfig, Period, ProxyConfig, ReassemblyConfig, RecordConfig,
-    ShadowConfig, StageConfig,
+    ReplayConfig, ShadowConfig, StageConfig,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -66,6 +66,7 @@ prop_compose! {
 prop_compose! {
     fn record()(
         path in select(vec!["a.avro", "%Y-%m-%d.avro", "1", "~"]),
+        format in select(vec!["avro", "gor.gz", "har", "jsonl"]),
         fraction in of(fraction()),
         (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), size(1 << 30)),
         (flush_interval, answer_wait) in (period(), period()),
@@ -73,6 +74,8 @@ prop_compose! {
     ) -> RecordConfig {
         let (size, interval, more) = rotation.map_or((None, None, None), |(size, interval, more)| (Some(size), interval, more));
         RecordConfig {
+            // Two of the names say none.
+            format: Some(format.parse().unwrap()),
             fraction, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
             rotate_size: size,
             rotate_interval: interval,
@@ -163,14 +166,50 @@ prop_compose! {
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
             capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
-            // Not beside what else listens.
             replay: None,
             shadow, record, fraction, pipeline, marker, proxy, drain_timeout, exit_after,
         }
     }
 }
 
+prop_compose! {
+    fn replay()(
+        files in prop::collection::vec(select(vec!["a.avro", "b-*.gor", "1", "~", "null", "# a"]), 1..3),
+        speed in of(select(vec!["200%", "0.125", "12345.678%", "10x"])),
+        passes in select(vec!["1", "3", "forever"]),
+        (duration, max_gap, late) in (of(period()), of(period()), period()),
+        (limit, concurrency) in (of(1u64..), of(count())),
+        from in of(select(vec!["2026-11-24T09:30:00.000001Z", "+5ms"])),
+        to in of(select(vec!["2026-11-24T12:30:00+01:30", "+1h"])),
+        fail_on in select(vec!["none", "failed,dropped,left-out", "failed>0.1%,status>=500>10,status!=2xx,late"]),
+        report in of(select(vec!["report.json", "1"])),
+        read_ahead in size(1 << 40),
+    ) -> ReplayConfig {
+        ReplayConfig {
+            speed: speed.map(|speed| speed.parse().unwrap()),
+            passes: passes.parse().unwrap(),
+            limit: limit.and_then(std::num::NonZeroU64::new),
+            from: from.map(|from| from.parse().unwrap()),
+            to: to.map(|to| to.parse().unwrap()),
+            fail_on: fail_on.parse().unwrap(),
+            report: report.map(Into::into),
+            duration, max_gap, late, concurrency, read_ahead,
+            ..ReplayConfig::new(files.into_iter().map(Into::into).collect())
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_replay_to_yaml_to_a_replay(replay in replay(), shadow in shadow(8082)) {
+        let config = Config { replay: Some(replay), shadow: vec![shadow], ..Config::default() };
+        let yaml = config.to_yaml();
+        match Config::from_yaml(&yaml) {
+            Ok(again) => prop_assert_eq!(again, config, "{}", yaml),
+            Err(faults) => prop_assert!(false, "{}\n{}", faults, yaml),
+        }
+    }
+
     #[test]
     fn config_to_yaml_to_config(config in config()) {
         let yaml = config.to_yaml();

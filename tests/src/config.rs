@@ -32,6 +32,16 @@ impl Config {
         }))
     }
 
+    /// Without a proxy: what is replayed, as in `traffic.avro` or a map of settings.
+    pub fn replay(what: impl Into<Value>) -> Config {
+        Config(json!({
+            "replay": what.into(),
+            "shadow": [],
+            "admin": "127.0.0.1:0",
+            "log": { "format": "json" },
+        }))
+    }
+
     /// With a target; `name` is what metrics and the summary call it.
     #[must_use]
     pub fn shadow(self, name: &str, address: SocketAddr) -> Config {

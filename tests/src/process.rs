@@ -177,8 +177,10 @@ impl Mirror {
             }
             mirror.admin = mirror.told("admin endpoint").first().copied();
             mirror.listen = mirror.told("listening");
-            // What only listens to packets has no address.
-            let ready = !mirror.listen.is_empty() || mirror.log().iter().any(|line| line["message"] == "capturing");
+            // What only listens to packets, or replays, has no address.
+            let without = |line: &Value| line["message"] == "capturing" || line["message"] == "replaying";
+            let on_terminal = || plain(&mirror.stderr()).contains(" replaying ");
+            let ready = !mirror.listen.is_empty() || mirror.log().iter().any(without) || on_terminal();
             (ready && mirror.admin.is_some()).then_some(())
         });
         mirror

@@ -1,6 +1,7 @@
 //! Sessions that go on with a target by what that one handed out.
 
-use mirror_tests::{Config, Message, Mirror, Server, WITHIN, json};
+use mirror_tests::replay::replay;
+use mirror_tests::{Config, Message, Mirror, Server, Tape, WITHIN, json};
 
 /// Who logs in gets this session, and a token; who has it is let in.
 fn application(session: &'static str, token: &'static str) -> Server {
@@ -46,4 +47,30 @@ fn a_login_goes_on_with_each_target_and_the_primary_is_as_it_was() {
     };
     assert_eq!([answered("a", "2xx"), answered("b", "2xx"), answered("c", "4xx")], [4.0, 4.0, 3.0], "{metrics:?}");
     mirror.terminate().assert_exact();
+}
+
+/// The recording has the application's session; as fast as can be each request waits for the login that it stands on.
+#[test]
+fn a_recorded_login_replays() {
+    let target = application("s-new", "t-new");
+    let login = |record: &mut mirror::recording::Record| {
+        record.request.method = "POST".into();
+        let response = record.response.as_mut().expect("a response");
+        response.message.headers = vec![
+            ("Set-Cookie".into(), "session=s-old; Path=/".into()),
+            ("Content-Type".into(), "application/json".into()),
+        ];
+        response.message.body = vec![r#"{"token":"t-old"}"#.into()];
+    };
+    let account = |record: &mut mirror::recording::Record| {
+        for line in [("Cookie", "theme=dark; session=s-old"), ("Authorization", "Bearer t-old")] {
+            record.request.message.headers.push((line.0.into(), line.1.into()));
+        }
+    };
+    let tape = Tape::default().with(0, "/login", login).with(1, "/account", account).with(2, "/account", account);
+    let carried = ["--speed=max", "--carry=cookie:session", "--carry", "json:/token -> header"];
+    for (arguments, statuses) in [(&carried[..], json!({ "200": 3 })), (&carried[..1], json!({ "200": 1, "401": 2 }))] {
+        let done = replay(&tape, &target, arguments);
+        assert_eq!((done.code, &done.target()["statuses"]), (Some(0), &statuses), "{done:#?}");
+    }
 }

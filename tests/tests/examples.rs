@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mirror_tests::{Mirror, Server, run_to_end};
+use mirror_tests::{Mirror, Server, Tape, run_to_end};
 
 /// The folders of the examples; those of another workspace where `MIRROR_TEST_EXAMPLES` names them.
 fn examples() -> Vec<PathBuf> {
@@ -40,9 +40,10 @@ fn each_tells_what_it_is_for_and_how_it_is_run() {
     }
 }
 
-/// Whether it listens to packets, which the tests of the listener run.
+/// Whether it listens to packets, which the tests of the listener run, or replays.
 fn listens(example: &Path) -> bool {
-    std::fs::read_to_string(settings(example)).expect("settings").lines().any(|line| line.starts_with("capture:"))
+    let text = std::fs::read_to_string(settings(example)).expect("settings");
+    text.lines().any(|line| line.starts_with("capture:") || line.starts_with("replay:"))
 }
 
 #[test]
@@ -99,4 +100,19 @@ fn each_that_serves_mirrors_a_request() {
         let summary = mirror.terminate();
         assert!(summary.sinks.values().all(|sink| sink.delivered == 1), "{}: {summary:#?}", example.display());
     }
+}
+
+#[test]
+fn the_one_that_replays_ends_with_what_came_of_it() {
+    let Some(example) = examples().into_iter().find(|example| example.ends_with("replay-at-twice-the-speed")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    Tape::default().gets(20, 10).write(&folder.path().join("traffic.avro"));
+    let target = Server::ok();
+    let shadow = format!("--set=shadow.0.target={}", target.address());
+    let output = run_to_end(folder.path(), &["run", &settings(&example), &shadow, "--admin=off"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("20 sent, 20 answered"), "{output:?}");
+    assert!(said.contains("planned: 0.10 s") && folder.path().join("report.json").is_file(), "{said}");
 }

@@ -13,6 +13,8 @@ use mirror::engine::Engine;
 use mirror::replay::{self, Report, Running, SOURCE, Watch};
 use mirror::telemetry::Telemetry;
 
+use crate::status;
+
 mod summary;
 
 /// How often it is looked whether requests go late.
@@ -83,9 +85,9 @@ impl Replay {
 
 impl ReplayResult {
     /// Prints and writes what has come of it, and gives the exit code.
-    pub(crate) fn tell(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn tell(self, stdout_is_taken: bool) -> anyhow::Result<ExitCode> {
         let report = self.watch.report(&self.control);
-        let _ = write!(std::io::stdout(), "{}", summary::Summary(&report));
+        status::print(&summary::Summary(&report), stdout_is_taken);
         if let Some((path, file)) = self.report {
             write(file, &report).with_context(|| format!("the report cannot be written to {path}"))?;
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror::config::{Config, Fault, Faults, Period};
+use mirror::config::{Config, Fault, Faults, Period, RecordConfig};
 use mirror::engine::{Engine, EngineError};
 use mirror::replay::Watch;
 use mirror::telemetry::Telemetry;
@@ -18,7 +18,7 @@ use crate::hangup::Hangups;
 use crate::listener::{self, Listener};
 use crate::log::Log;
 use crate::reload::{self, Reloader};
-use crate::replay::{self, Replay, ReplayResult};
+use crate::replay::{self, Replay};
 use crate::status::{self, StatusLine, Sums};
 use crate::watch;
 
@@ -99,7 +99,7 @@ impl Running {
                 format!("an address that can be listened on ({error})"),
             ));
         });
-        if let Some(record) = &config.record
+        if let Some(record) = config.record.as_ref().filter(|record| !record.is_stdout())
             && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
         {
             faults.0.push(Fault::new(
@@ -147,6 +147,10 @@ impl Running {
         for capture in &config.capture {
             tracing::info!(%capture, "capturing");
         }
+        if let Some(replay) = &config.replay {
+            let recordings = replay.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+            tracing::info!(recordings, "replaying");
+        }
         let level = log.map(|log| log.level.clone());
         let reloader = Reloader::new(config, from, engine.control(), level, &telemetry);
         watch::start(&reloader).map_err(|error| Failed::System(error.into()))?;
@@ -178,6 +182,8 @@ impl Running {
         let until = std::thread::Builder::new().name("mirror-drain".into());
         let Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, .. } = self;
         admin.draining();
+        // What stdout has already is no table's.
+        let records_to_stdout = reloader.config().record.as_ref().is_some_and(RecordConfig::is_stdout);
         let cut = listener.as_ref().and_then(Listener::cut);
         let (replay, replayed) = replay.map(Replay::split).unzip();
         let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, replay, engine, &sums))?;
@@ -194,8 +200,8 @@ impl Running {
         let summary = draining.join().map_err(|_| anyhow::anyhow!("the drain ended badly"))?;
         drop(log);
         // Before the table, as what it is about.
-        let replayed = replayed.map(ReplayResult::tell);
-        status::print(&summary);
+        let replayed = replayed.map(|replayed| replayed.tell(records_to_stdout));
+        status::print(&summary, records_to_stdout);
         if let Some(replayed) = replayed {
             return replayed;
         }

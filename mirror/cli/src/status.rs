@@ -205,7 +205,10 @@ impl std::fmt::Display for Summary {
     }
 }
 
-/// Prints the table.
-pub(crate) fn print(summary: &Summary) {
-    let _ = write!(std::io::stdout(), "{summary}");
+/// Prints what a run comes to; where its recording is on stdout, to stderr.
+pub(crate) fn print(what: &dyn std::fmt::Display, stdout_is_taken: bool) {
+    let _ = match stdout_is_taken {
+        true => write!(std::io::stderr(), "{what}"),
+        false => write!(std::io::stdout(), "{what}"),
+    };
 }

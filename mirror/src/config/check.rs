@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use super::{AdminAddress, ByteSize, Config, Fault, Period};
+use crate::recording::{Format, Kind};
 use crate::sink::RECORD;
 
 mod capture;
@@ -165,8 +166,30 @@ impl Config {
 
     fn check_record(&self, findings: &mut Findings<'_>) {
         let Some(record) = &self.record else { return };
-        if let Err(expected) = path::check(&record.path) {
+        if record.is_stdout() {
+            for (key, is_set) in [
+                ("record.rotate_size", record.rotate_size.is_some()),
+                ("record.rotate_interval", record.rotate_interval.is_some()),
+                ("record.keep", record.keep.is_some()),
+            ] {
+                if is_set {
+                    findings.add(key, "a setting for files", "none, as the recording goes to stdout (`-`)");
+                }
+            }
+        } else if let Err(expected) = path::check(&record.path) {
             findings.add("record.path", record.path.display(), expected.0);
+        } else if record.format.is_none() && !findings.is_unread("record.format") {
+            match Format::of(&record.path) {
+                Ok(Format { kind: Kind::Avro, gzip: true }) => {
+                    let expected = "a name that ends in .avro, whose blocks are compressed already";
+                    findings.add("record.path", record.path.display(), expected);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let expected = "a name that ends in .avro, .gor, .har or .jsonl, with .gz behind the last three or not, or `format` beside it";
+                    findings.add("record.path", record.path.display(), expected);
+                }
+            }
         }
         findings.not_empty("record.flush_bytes", record.flush_bytes);
         findings.not_zero("record.flush_interval", record.flush_interval);

@@ -1,18 +1,27 @@
 //! The recording that is made.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Fraction, Period, StageConfig, seconds};
+use super::text::one_word;
+use super::{ByteSize, Expected, Fraction, Period, StageConfig, seconds};
+use crate::recording::{Format, Kind};
 
-/// The recording that exchanges are written to. In YAML a plain string is its path.
+/// The recording that exchanges are written to. In YAML a plain string is its path. The name's extension picks the format: `.avro`, the native one,
+/// `.gor`, GoReplay's, `.har` or `.jsonl`; all but the first also compressed, with `.gz` behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordConfig {
-    /// The file; strftime conversions (`traffic-%Y%m%d-%H%M%S.avro`) name a new one at each rotation. An existing one is appended to.
+    /// The file; strftime conversions (`traffic-%Y%m%d-%H%M%S.avro`) name a new one at each rotation. An existing one is appended to. `-` is
+    /// stdout.
     pub path: PathBuf,
+    /// The format, whatever the name says; by default that of its extension, and `jsonl` to stdout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<RecordFormat>,
     /// The fraction of all exchanges that is recorded; by default the top-level `fraction`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction: Option<Fraction>,
@@ -51,6 +60,7 @@ impl RecordConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         RecordConfig {
             path: path.into(),
+            format: None,
             fraction: None,
             pipeline: Vec::new(),
             max_body: default_max_body(),
@@ -63,7 +73,46 @@ impl RecordConfig {
             answer_wait: default_answer_wait(),
         }
     }
+
+    /// Whether it goes to stdout.
+    pub fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+
+    /// The format that it is written in: the native one where neither it nor its name says any, which is refused before.
+    pub fn format(&self) -> Format {
+        let usual = if self.is_stdout() { Format { kind: Kind::Jsonl, gzip: false } } else { Format::AVRO };
+        self.format.map(|format| format.0).or_else(|| Format::of(&self.path).ok()).unwrap_or(usual)
+    }
 }
+
+/// A format of recordings: `avro`, `gor`, `gor.gz`, `har`, `har.gz`, `jsonl`, `jsonl.gz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordFormat(pub Format);
+
+impl FromStr for RecordFormat {
+    type Err = Expected;
+
+    fn from_str(text: &str) -> Result<RecordFormat, Expected> {
+        let format = text.parse::<Format>().ok().filter(|format| *format != Format { kind: Kind::Avro, gzip: true });
+        format.map(RecordFormat).ok_or_else(|| RECORD_FORMATS.into())
+    }
+}
+
+impl Display for RecordFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What [`RecordFormat`] takes.
+const RECORD_FORMATS: &str = "one of avro, gor, gor.gz, har, har.gz, jsonl, jsonl.gz";
+
+one_word!(RecordFormat, "RecordFormat", {
+    "type": "string",
+    "description": "A format of recordings.",
+    "enum": ["avro", "gor", "gor.gz", "har", "har.gz", "jsonl", "jsonl.gz"],
+});
 
 fn default_max_body() -> ByteSize {
     ByteSize::mib(10)

@@ -23,12 +23,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use self::name::NamePattern;
+pub(crate) use self::shape::Shape;
 use self::standing::{Lock, Standing, create, look};
-use crate::recording::avro::{self, Block, BlockFramer, MARKER_LENGTH};
+use crate::recording::avro::{self, MARKER_LENGTH};
+use crate::recording::{BlockRef, Format, Kind};
 
 mod error;
 mod keep;
 mod name;
+mod shape;
 mod standing;
 
 #[cfg(test)]
@@ -41,6 +44,8 @@ pub use error::FileError;
 pub struct FileOptions {
     /// The file. Its name may have strftime conversions, in UTC, which name a new file at each rotation.
     pub path: PathBuf,
+    /// How it is written.
+    pub format: Format,
     /// No file becomes larger than this many bytes, save by a single block that is.
     pub rotate_size: Option<u64>,
     /// A new file is begun by the first block that comes when the file is this old; none while nothing comes.
@@ -51,9 +56,11 @@ pub struct FileOptions {
 }
 
 impl FileOptions {
-    /// One file, for ever.
+    /// One file, for ever, in the format that its name asks for; Avro where it asks for none.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        FileOptions { path: path.into(), rotate_size: None, rotate_interval: None, keep: None }
+        let path = path.into();
+        let format = Format::of(&path).unwrap_or(Format::AVRO);
+        FileOptions { path, format, rotate_size: None, rotate_interval: None, keep: None }
     }
 
     fn rotates(&self) -> bool {
@@ -66,7 +73,8 @@ impl FileOptions {
 pub struct Opened {
     /// The file that is written to now.
     pub path: PathBuf,
-    /// How many whole blocks it has; they are kept.
+    /// How many whole blocks it has, of HAR entries; they are kept. GoReplay's format and JSON Lines have no blocks: all records together count
+    /// as one.
     pub blocks: u64,
     /// Bytes behind the last whole block, as a crash in the middle of a write leaves them. They were cut off.
     pub cut: u64,
@@ -79,7 +87,7 @@ pub struct Opened {
 pub struct RecordingFile {
     options: FileOptions,
     names: NamePattern,
-    framer: BlockFramer,
+    shape: Shape,
     current: Current,
     /// The bytes of finished files that may be removed; zero where there is no limit.
     finished: u64,
@@ -97,6 +105,8 @@ struct Current {
     has_blocks: bool,
     /// Where its last whole block ends.
     end: u64,
+    /// What stands behind that, as the format asks for it: every block is written over it, and has it behind itself.
+    tail: Vec<u8>,
     /// Whether there may be a part of a block behind `end`, because it could not be cut off.
     torn: bool,
 }
@@ -121,14 +131,19 @@ impl RecordingFile {
 
     fn open_at(options: FileOptions, now: SystemTime) -> Result<(Self, Opened), FileError> {
         let names = NamePattern::new(&options.path)?;
+        if options.format == (Format { kind: Kind::Avro, gzip: true }) {
+            let (path, found) = (options.path.clone(), "Avro within gzip".to_owned());
+            return Err(FileError::Name { path, found, expected: ".avro, whose blocks are compressed already" });
+        }
         let (path, standing) = find(&names, &options, now, Lock::Exclusive)?;
-        let framer = BlockFramer::new().map_err(FileError::io(&path, "compress for it"))?;
+        let shape = Shape::of(options.format).map_err(FileError::io(&path, "compress for it"))?;
+        let tail = shape.tail().map_err(FileError::io(&path, "compress for it"))?;
         let mut opened = Opened { path: path.clone(), blocks: 0, cut: 0, damaged: 0 };
         let current = match standing {
-            Standing::Nothing => Current::begin(path, now)?,
+            Standing::Nothing => Current::begin(&shape, path, now)?,
             Standing::Bare(file) => {
                 opened.cut = file.metadata().map_err(FileError::io(&path, "look at it"))?.len();
-                Current::begin_in(file, path, now)?
+                Current::begin_in(&shape, file, path, now)?
             }
             Standing::Recording(found) => {
                 let extent = found.extent;
@@ -136,6 +151,8 @@ impl RecordingFile {
                     Opened { path: path.clone(), blocks: extent.blocks, cut: extent.torn, damaged: extent.damaged };
                 if extent.torn > 0 {
                     found.file.set_len(extent.end).map_err(FileError::io(&path, "cut off its torn tail"))?;
+                    let written = found.file.write_all_at(&tail, extent.end);
+                    written.map_err(FileError::io(&path, "write its end again"))?;
                 }
                 Current {
                     file: found.file,
@@ -144,11 +161,12 @@ impl RecordingFile {
                     begun: found.made.unwrap_or(now),
                     has_blocks: extent.blocks > 0,
                     end: extent.end,
+                    tail,
                     torn: false,
                 }
             }
         };
-        let mut recording = RecordingFile { options, names, framer, current, finished: 0 };
+        let mut recording = RecordingFile { options, names, shape, current, finished: 0 };
         recording.prune();
         Ok((recording, opened))
     }
@@ -167,20 +185,22 @@ impl RecordingFile {
     ///
     /// The block was not written, and the file is as it was before: whole, and ready for the next call, which may succeed when
     /// there is space again. Where a new file cannot be begun the error has a [`FileError`] in it.
-    pub fn write_block(&mut self, block: &Block) -> io::Result<()> {
+    pub fn write_block<'a>(&mut self, block: impl Into<BlockRef<'a>>) -> io::Result<()> {
         self.write_block_at(block, SystemTime::now())
     }
 
-    fn write_block_at(&mut self, block: &Block, now: SystemTime) -> io::Result<()> {
+    fn write_block_at<'a>(&mut self, block: impl Into<BlockRef<'a>>, now: SystemTime) -> io::Result<()> {
+        let block = block.into();
         if block.is_empty() {
             return Ok(());
         }
-        let length = self.framer.compress(block)? as u64;
+        let length = self.shape.prepare(block)? as u64;
         if self.is_lost()? || self.is_due(length, now) {
             self.rotate(now)?;
         }
-        let appended = self.current.append(self.framer.seal(&self.current.marker));
-        self.framer.let_go();
+        let sealed = self.shape.sealed(&self.current.marker, self.current.has_blocks);
+        let appended = sealed.and_then(|(bytes, tail)| self.current.append(bytes, tail));
+        self.shape.let_go();
         appended?;
         self.current.has_blocks = true;
         let keep = self.options.keep.unwrap_or(u64::MAX);
@@ -214,7 +234,7 @@ impl RecordingFile {
             Some(highest) => highest.saturating_add(1),
         };
         // The present file stays where this fails, and the next block tries again.
-        self.current = Current::begin(self.names.path(&stem, number), now)?;
+        self.current = Current::begin(&self.shape, self.names.path(&stem, number), now)?;
         tracing::info!(path = %self.current.path.display(), "began a new recording file");
         self.prune();
         Ok(())
@@ -222,25 +242,29 @@ impl RecordingFile {
 
     fn prune(&mut self) {
         if let Some(keep) = self.options.keep {
-            self.finished = keep::prune(&self.names, &self.current.path, self.current.end, keep);
+            self.finished = keep::prune(&self.names, self.options.format, &self.current.path, self.current.end, keep);
         }
     }
 }
 
 impl Current {
     /// Begins a file that is not there yet, and removes it again where not even its header can be written.
-    fn begin(path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
+    fn begin(shape: &Shape, path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
         let file = create(&path)?;
-        Self::begin_in(file, path.clone(), now).inspect_err(|_| {
+        Self::begin_in(shape, file, path.clone(), now).inspect_err(|_| {
             let _ = fs::remove_file(&path);
         })
     }
 
     /// Begins in a file with nothing of worth in it.
-    fn begin_in(file: File, path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
+    fn begin_in(shape: &Shape, file: File, path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
         let marker = avro::new_marker().map_err(FileError::io(&path, "make a marker for it"))?;
-        let mut current = Current { file, path, marker, begun: now, has_blocks: false, end: 0, torn: true };
-        current.append(&avro::header(&marker)).map_err(|source| FileError::Io {
+        let head = shape.head(&marker).and_then(|head| Ok((head, shape.tail()?)));
+        let (mut head, tail) = head.map_err(FileError::io(&path, "compress for it"))?;
+        head.extend_from_slice(&tail);
+        let behind = tail.len();
+        let mut current = Current { file, path, marker, begun: now, has_blocks: false, end: 0, tail, torn: true };
+        current.append(&head, behind).map_err(|source| FileError::Io {
             path: current.path.clone(),
             action: "write its header",
             source,
@@ -249,17 +273,21 @@ impl Current {
         Ok(current)
     }
 
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes these bytes behind the last block; the last `tail` of them are what the format has behind all.
+    fn append(&mut self, bytes: &[u8], tail: usize) -> io::Result<()> {
         if self.torn {
             self.file.set_len(self.end)?;
             self.torn = false;
         }
         // One call, save where the system takes a part only, as a nearly full disk does.
         if let Err(error) = self.file.write_all_at(bytes, self.end) {
-            self.torn = self.file.set_len(self.end).is_err();
+            // Its room was there before; of a new file there was none.
+            let tail = if self.end > 0 { &self.tail[..] } else { &[] };
+            let mended = self.file.set_len(self.end + tail.len() as u64);
+            self.torn = mended.and_then(|()| self.file.write_all_at(tail, self.end)).is_err();
             return Err(error);
         }
-        self.end += bytes.len() as u64;
+        self.end += (bytes.len() - tail) as u64;
         Ok(())
     }
 }
@@ -286,7 +314,7 @@ fn find(
     let mut number = if options.rotates() { highest_number(names, &stem)?.unwrap_or(0) } else { 0 };
     loop {
         let path = names.path(&stem, number);
-        match look(&path, names.folder(), lock) {
+        match look(&path, names.folder(), lock, options.format) {
             // The name as given has to be ours; one that we numbered gives way to whatever else took it.
             Err(FileError::Foreign { .. } | FileError::NotAFile { .. }) if number > 0 => number += 1,
             Err(error) => return Err(error),

@@ -50,11 +50,11 @@ mod pair;
 mod reader;
 mod write;
 
-pub(super) use reader::Reader;
+pub(super) use reader::{Reader, is_start};
 pub(super) use write::encode;
 
 /// What stands behind every message.
-const SEPARATOR: &[u8] = "\n🐵🙈🙉\n".as_bytes();
+pub(super) const SEPARATOR: &[u8] = "\n🐵🙈🙉\n".as_bytes();
 
 /// The largest message with its first line: 256 MiB, as a block of Avro. It bounds what a reader holds of one; a larger one is skipped.
 pub const MAX_MESSAGE: usize = super::avro::MAX_BLOCK;

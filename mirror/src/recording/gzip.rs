@@ -7,7 +7,7 @@ use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::sync::{Arc, OnceLock};
 
 use flate2::Compression;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::{Losses, ReadRecords, Record};
@@ -30,34 +30,74 @@ pub(super) type BrokenOff = Arc<OnceLock<u64>>;
 /// What was compressed, and where it broke off.
 pub(super) fn decompress<R: BufRead>(input: R) -> (Decompressor<R>, BrokenOff) {
     let broken = BrokenOff::default();
-    (Decompressor { inner: MultiGzDecoder::new(input), given: 0, broken: broken.clone() }, broken)
+    (Decompressor { member: Some(GzDecoder::new(input)), given: 0, broken: broken.clone() }, broken)
 }
 
-/// Decompresses, and ends at the first place where that cannot be done.
+/// Decompresses member by member. What is damaged is passed over, up to where another member may begin; whoever reads what it gives finds the
+/// damage in that again.
 pub(super) struct Decompressor<R> {
-    inner: MultiGzDecoder<R>,
+    /// None at the end.
+    member: Option<GzDecoder<R>>,
     given: u64,
     broken: BrokenOff,
+}
+
+impl<R: BufRead> Decompressor<R> {
+    /// The next member begins here, or the input ends.
+    fn next_member(&mut self) -> io::Result<()> {
+        let Some(member) = self.member.take() else { return Ok(()) };
+        let mut input = member.into_inner();
+        if !input.fill_buf()?.is_empty() {
+            self.member = Some(GzDecoder::new(input));
+        }
+        Ok(())
+    }
+
+    /// Passes over the rest of a damaged member. One that begins so may turn out to be none, and then the next is looked for.
+    fn skip_damage(&mut self) -> io::Result<()> {
+        let Some(member) = self.member.take() else { return Ok(()) };
+        let mut input = member.into_inner();
+        loop {
+            let bytes = input.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            match memchr::memchr(MAGIC[0], &bytes[1..]).map(|at| at + 1) {
+                // A member's start that is torn by the buffer's end is lost: one more in damage.
+                Some(at) if bytes[at..].starts_with(MAGIC) => {
+                    input.consume(at);
+                    self.member = Some(GzDecoder::new(input));
+                    return Ok(());
+                }
+                Some(at) => input.consume(at),
+                None => {
+                    let all = bytes.len();
+                    input.consume(all);
+                }
+            }
+        }
+    }
 }
 
 impl<R: BufRead> Read for Decompressor<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        if self.broken.get().is_some() {
-            return Ok(0);
-        }
-        match self.inner.read(into) {
-            Ok(read) => {
-                self.given += read as u64;
-                Ok(read)
+        while let Some(member) = &mut self.member {
+            match member.read(into) {
+                Ok(0) if !into.is_empty() => self.next_member()?,
+                Ok(read) => {
+                    self.given += read as u64;
+                    return Ok(read);
+                }
+                // The decoder's own: a member that ends too soon, or is none.
+                Err(error) if matches!(error.kind(), UnexpectedEof | InvalidInput | InvalidData) => {
+                    let _ = self.broken.set(self.given);
+                    self.skip_damage()?;
+                }
+                Err(error) => return Err(error),
             }
-            // The decoder's own: a member that ends too soon, or is none.
-            Err(error) if matches!(error.kind(), UnexpectedEof | InvalidInput | InvalidData) => {
-                let _ = self.broken.set(self.given);
-                Ok(0)
-            }
-            Err(error) => Err(error),
         }
+        Ok(0)
     }
 }
 
@@ -104,6 +144,41 @@ pub(super) fn member(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut member = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), LEVEL);
     member.write_all(bytes)?;
     member.finish()
+}
+
+/// What a member holds.
+pub(super) struct Member {
+    /// Its first bytes, at most [`KEPT`].
+    pub(super) start: Vec<u8>,
+    /// Its last ones, at most as many.
+    pub(super) end: Vec<u8>,
+    /// How many there are.
+    pub(super) length: u64,
+}
+
+/// How much of a member's start and end is looked at.
+const KEPT: usize = 1024;
+
+/// Reads one member to its end; none where it is not whole. (The input may then be anywhere within it, or behind.)
+pub(super) fn measure(input: &mut impl BufRead) -> io::Result<Option<Member>> {
+    use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let mut decoder = GzDecoder::new(input);
+    let mut member = Member { start: Vec::new(), end: Vec::new(), length: 0 };
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        match decoder.read(&mut bytes) {
+            Ok(0) => return Ok(Some(member)),
+            Ok(read) => {
+                let bytes = &bytes[..read];
+                member.start.extend_from_slice(&bytes[..read.min(KEPT - member.start.len())]);
+                member.end.extend_from_slice(&bytes[read.saturating_sub(KEPT)..]);
+                member.end.drain(..member.end.len().saturating_sub(KEPT));
+                member.length += read as u64;
+            }
+            Err(error) if matches!(error.kind(), UnexpectedEof | InvalidInput | InvalidData) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Reads what was compressed, and counts it as a loss that it broke off.

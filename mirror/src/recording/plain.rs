@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Record, Unheld, WriteRecords, gor, har, jsonl};
+use super::{Kind, Record, Unheld, WriteRecords, gor, har, jsonl};
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,25 @@ impl Unfit {
 }
 
 impl Plain {
+    /// Which of them it is; none for Avro.
+    pub(crate) fn of(kind: Kind) -> Option<Plain> {
+        match kind {
+            Kind::Avro => None,
+            Kind::Gor => Some(Plain::Gor),
+            Kind::Har => Some(Plain::Har),
+            Kind::Jsonl => Some(Plain::Jsonl),
+        }
+    }
+
+    /// What every record ends with; nothing where that does not tell.
+    pub(super) fn ends_with(self) -> &'static [u8] {
+        match self {
+            Plain::Gor => gor::SEPARATOR,
+            Plain::Har => b"",
+            Plain::Jsonl => b"\n",
+        }
+    }
+
     /// What a file begins with.
     pub(crate) fn head(self) -> &'static [u8] {
         match self {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{Record, RecordedAnswer, RecordedMessage, RecordedResponse};
+use super::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
 use crate::http1::Header;
 
 /// A header line.
@@ -82,6 +82,37 @@ pub(crate) struct MessageView<'a, L> {
     pub(crate) truncated: Option<&'a str>,
 }
 
+impl<Q: Line, S: Line> RecordView<'_, Q, S> {
+    /// The same with parts of its own; bodies are shared.
+    pub(crate) fn to_record(&self) -> Record {
+        let bytes = Bytes::copy_from_slice;
+        Record {
+            id: self.id,
+            started: self.started,
+            source: self.source.to_owned(),
+            client: self.client,
+            server: self.server,
+            request: RecordedRequest {
+                method: bytes(self.method),
+                target: bytes(self.target),
+                version: bytes(self.version),
+                message: self.request.to_message(),
+            },
+            response: self.response.as_ref().map(|response| RecordedResponse {
+                version: bytes(response.version),
+                status: response.status,
+                reason: bytes(response.reason),
+                message: response.message.to_message(),
+            }),
+            aborted: self.aborted.map(str::to_owned),
+            request_end: self.request_end,
+            response_start: self.response_start,
+            end: self.end,
+            answers: self.answers.to_vec(),
+        }
+    }
+}
+
 impl Record {
     pub(crate) fn view(&self) -> RecordView<'_, (Bytes, Bytes), (Bytes, Bytes)> {
         RecordView {
@@ -123,6 +154,17 @@ impl RecordedMessage {
 }
 
 impl<L: Line> MessageView<'_, L> {
+    fn to_message(&self) -> RecordedMessage {
+        let line = |line: &L| (Bytes::copy_from_slice(line.name()), Bytes::copy_from_slice(line.value()));
+        RecordedMessage {
+            headers: self.headers.iter().map(line).collect(),
+            body: self.body.to_vec(),
+            body_length: self.body_length,
+            trailers: self.trailers.to_vec(),
+            truncated: self.truncated.map(str::to_owned),
+        }
+    }
+
     /// Names and values of all its lines.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let headers = self.headers.iter().map(|line| (line.name(), line.value()));

@@ -61,7 +61,7 @@ impl Recorder {
             flush_bytes,
             flush_interval: config.flush_interval.0,
             answer_wait: config.answer_wait.0,
-            batch: Mutex::new(Batch::new(flush_bytes, budget, share)),
+            batch: Mutex::new(Batch::new(config.format(), flush_bytes, budget, share)),
             disk: Disk::open(config, budget, share, telemetry)?,
         })
     }

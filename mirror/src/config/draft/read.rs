@@ -126,8 +126,8 @@ fn known_keys(message: &str) -> Option<Vec<&str>> {
 /// Serde's words for what is expected, in words for who writes settings and not the program.
 fn plain(expected: &str) -> String {
     match expected {
-        "a nonzero usize" | "a nonzero u32" => "a whole number of at least 1".to_owned(),
-        "usize" | "u32" => "a whole number".to_owned(),
+        "a nonzero usize" | "a nonzero u32" | "a nonzero u64" => "a whole number of at least 1".to_owned(),
+        "usize" | "u32" | "u64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a string" => "text (a number needs quotes)".to_owned(),
         "path string" => "a path".to_owned(),

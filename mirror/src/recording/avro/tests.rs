@@ -289,7 +289,7 @@ fn time() -> impl Strategy<Value = SystemTime> {
 }
 
 prop_compose! {
-    fn record()(
+    pub(in crate::recording) fn record()(
         id in any::<u128>(), started in time(), source in text(), client in address(), server in address(),
         (method, target, version, message) in (bytes(), bytes(), bytes(), message()),
         response in option::of(response()), aborted in option::of(text()),
@@ -302,7 +302,7 @@ prop_compose! {
 }
 
 /// A record as it is read: the body in one piece, none where it is empty.
-fn as_read(mut record: Record) -> Record {
+pub(in crate::recording) fn as_read(mut record: Record) -> Record {
     let answers = record.answers.iter_mut().filter_map(|answer| answer.response.as_mut());
     let responses = record.response.iter_mut().chain(answers).map(|response| &mut response.message);
     for message in std::iter::once(&mut record.request.message).chain(responses) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::recording::avro::HeaderError;
+use crate::recording::FormatError;
 
 /// Why a path cannot be recorded to: the path, what was found there, and what was expected. Nothing was changed.
 #[derive(Debug, Error)]
@@ -44,7 +44,7 @@ pub enum FileError {
         /// Where.
         path: PathBuf,
         /// What it is.
-        source: HeaderError,
+        source: FormatError,
     },
     /// Another process, or another sink of this one, is recording to the file.
     #[error("{}: found a file that is being recorded to by another process, expected one that is not", path.display())]

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::name::{NamePattern, Parts};
+use super::shape;
 use super::standing::Lock;
 use crate::recording::avro::{Header, HeaderError, Input, SCHEMA_NAME};
+use crate::recording::{Format, Kind};
 
 /// A finished file of the recording.
 #[derive(Debug)]
@@ -31,8 +33,8 @@ impl Old {
 /// What is removed is a regular file, of the recording's names, with a header of ours, and nobody is recording to it. Age is
 /// the time of the last write, and for equal times the name and the number. What cannot be removed is logged and left,
 /// and the next oldest goes instead.
-pub(super) fn prune(names: &NamePattern, current: &Path, current_length: u64, keep: u64) -> u64 {
-    let mut old = match finished(names, current) {
+pub(super) fn prune(names: &NamePattern, format: Format, current: &Path, current_length: u64, keep: u64) -> u64 {
+    let mut old = match finished(names, format, current) {
         Ok(old) => old,
         Err(error) => {
             let folder = names.folder().display();
@@ -60,7 +62,7 @@ pub(super) fn prune(names: &NamePattern, current: &Path, current_length: u64, ke
 }
 
 /// The recording's files but the current one.
-fn finished(names: &NamePattern, current: &Path) -> io::Result<Vec<Old>> {
+fn finished(names: &NamePattern, format: Format, current: &Path) -> io::Result<Vec<Old>> {
     let current = fs::metadata(current)?;
     let mut old = Vec::new();
     for entry in fs::read_dir(names.folder())? {
@@ -75,7 +77,7 @@ fn finished(names: &NamePattern, current: &Path) -> io::Result<Vec<Old>> {
             continue;
         }
         let path = entry.path();
-        if is_recording(&path) {
+        if is_recording(&path, format) {
             old.push(Old { written: metadata.modified()?, parts, length: metadata.len(), path });
         }
     }
@@ -83,8 +85,11 @@ fn finished(names: &NamePattern, current: &Path) -> io::Result<Vec<Old>> {
 }
 
 /// Also one of another version: an upgrade must not leave files that are never removed.
-fn is_recording(path: &Path) -> bool {
+fn is_recording(path: &Path, format: Format) -> bool {
     let Ok(file) = File::open(path) else { return false };
+    if format.kind != Kind::Avro {
+        return shape::is_recording(format, &file);
+    }
     match Header::read(&mut Input::new(file)) {
         Ok(_) => true,
         Err(HeaderError::OtherSchema { found }) => found == SCHEMA_NAME,

@@ -8,6 +8,7 @@ use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, Utc, Weekday};
 
 use super::FileError;
+use crate::recording::Format;
 
 /// A path whose file name may have strftime conversions, and which is numbered where a name is taken:
 /// `traffic-%H.avro` at noon is `traffic-12.avro`, then `traffic-12.1.avro`, `traffic-12.2.avro`, …
@@ -49,7 +50,13 @@ impl NamePattern {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        let (stem, extension) = match name.rfind('.') {
+        // `.gor.gz` is one extension: a number behind the `.gor` would take it for another format's.
+        let compressed = Format::of(Path::new(name)).ok().filter(|format| format.gzip);
+        let dot = match compressed {
+            Some(format) => name.len().checked_sub(format.to_string().len() + 1),
+            None => name.rfind('.'),
+        };
+        let (stem, extension) = match dot {
             Some(dot) if dot > 0 && !name[dot..].contains('%') => name.split_at(dot),
             _ => (name, ""),
         };

@@ -6,8 +6,10 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::FileError;
+use super::{FileError, shape};
 use crate::recording::avro::{self, Codec, Header, HeaderError, Input, MARKER_LENGTH};
+use crate::recording::plain::Plain;
+use crate::recording::{Format, FormatError};
 
 /// What a path holds that can be recorded to.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(super) struct Extent {
 ///
 /// A symbolic link to a recording is followed: an operator who links `traffic.avro` to another disk means it. One that leads
 /// nowhere is refused, as creating its target would let anyone who can write to the folder choose where a file appears.
-pub(super) fn look(path: &Path, folder: &Path, lock: Lock) -> Result<Standing, FileError> {
+pub(super) fn look(path: &Path, folder: &Path, lock: Lock, format: Format) -> Result<Standing, FileError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}
         Ok(found) => {
@@ -74,11 +76,22 @@ pub(super) fn look(path: &Path, folder: &Path, lock: Lock) -> Result<Standing, F
         return Ok(Standing::Nothing);
     }
     let foreign = |source| FileError::Foreign { path: path.to_owned(), source };
+    let made = metadata.created().ok();
+    if let Some(plain) = Plain::of(format.kind) {
+        let marker = [0; MARKER_LENGTH];
+        return match shape::measure(plain, format.gzip, &file, metadata.len()) {
+            Ok(shape::Found::Bare) => Ok(Standing::Bare(file)),
+            Ok(shape::Found::Whole(extent)) => Ok(Standing::Recording(Found { file, marker, extent, made })),
+            Err(FormatError::Io(error)) => Err(FileError::io(path, "read it")(error)),
+            Err(error) => Err(foreign(error)),
+        };
+    }
     match Header::read(&mut Input::new(&file)) {
-        Ok(header) if header.codec == Codec::Null => Err(foreign(HeaderError::OtherCodec { found: "null".into() })),
+        Ok(header) if header.codec == Codec::Null => {
+            Err(foreign(HeaderError::OtherCodec { found: "null".into() }.into()))
+        }
         Ok(header) => {
             let extent = measure(&file, &header, metadata.len()).map_err(FileError::io(path, "read it"))?;
-            let made = metadata.created().ok();
             Ok(Standing::Recording(Found { file, marker: header.marker, extent, made }))
         }
         Err(HeaderError::Torn { length }) => {
@@ -87,11 +100,11 @@ pub(super) fn look(path: &Path, folder: &Path, lock: Lock) -> Result<Standing, F
             if avro::is_start_of_header(&start) {
                 Ok(Standing::Bare(file))
             } else {
-                Err(foreign(HeaderError::Torn { length }))
+                Err(foreign(HeaderError::Torn { length }.into()))
             }
         }
         Err(HeaderError::Io(error)) => Err(FileError::io(path, "read it")(error)),
-        Err(error) => Err(foreign(error)),
+        Err(error) => Err(foreign(error.into())),
     }
 }
 
@@ -205,7 +218,7 @@ fn end_of_damage(file: &File, mut at: u64, marker: &[u8; MARKER_LENGTH]) -> io::
 }
 
 /// Reads until `bytes` is full or the file ends.
-fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < bytes.len() {
         match file.read_at(&mut bytes[read..], at + read as u64) {

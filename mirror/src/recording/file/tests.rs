@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::recording::Losses;
 use crate::recording::avro::tests::{block, read};
-use crate::recording::avro::{BlockEncoder, Reader, SCHEMA};
+use crate::recording::avro::{Block, BlockEncoder, BlockFramer, Reader, SCHEMA};
 
+mod formats;
 mod rotation;
 
 struct Folder(TempDir);
@@ -160,12 +161,21 @@ fn what_is_not_ours_is_refused_and_left_as_it_is() {
 
     let other = "expected mirror.Exchange as this version writes it; it is left as it is";
     for (name, message) in [
-        ("text", r#"found "precious", expected an Avro recording, which begins with "Obj\x01"; it is left as it is"#),
-        ("link", r#"found "precious", expected an Avro recording, which begins with "Obj\x01"; it is left as it is"#),
-        ("other", &format!("found an Avro file of mirror.Purchase, {other}")),
-        ("newer", &format!("found an Avro file of mirror.Exchange, {other}")),
-        ("torn other", "found 300 bytes that end within the header, expected a whole one; it is left as it is"),
-        ("xz", "found the codec bzip2----, expected zstandard; it is left as it is"),
+        (
+            "text",
+            r#"at byte 0: found "precious", expected an Avro recording, which begins with "Obj\x01"; it is left as it is"#,
+        ),
+        (
+            "link",
+            r#"at byte 0: found "precious", expected an Avro recording, which begins with "Obj\x01"; it is left as it is"#,
+        ),
+        ("other", &format!("at byte 0: found an Avro file of mirror.Purchase, {other}")),
+        ("newer", &format!("at byte 0: found an Avro file of mirror.Exchange, {other}")),
+        (
+            "torn other",
+            "at byte 300: found an end within the header, expected the header of an Avro recording; it is left as it is",
+        ),
+        ("xz", "at byte 0: found the codec bzip2----, expected zstandard; it is left as it is"),
         ("folder", "found a folder, expected a file, or nothing yet"),
         ("socket", "found a socket, expected a file, or nothing yet"),
         ("dangling", "found a symbolic link that leads nowhere, expected a file, or nothing yet"),

@@ -162,6 +162,7 @@ fn dechunked(rest: &Bytes) -> Chunks {
                 let trailers = section.and_then(|section| trailers(&section)).unwrap_or_default();
                 return Chunks::Whole(body.freeze(), trailers, input.len());
             }
+            Ok(None) if body.is_empty() && !rest.first().is_none_or(u8::is_ascii_hexdigit) => return Chunks::None,
             Ok(None) => return Chunks::Cut(body.freeze()),
             Err(_) if body.is_empty() => return Chunks::None,
             Err(_) => return Chunks::Cut(body.freeze()),

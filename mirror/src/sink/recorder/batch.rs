@@ -6,15 +6,24 @@ use super::collect::Collecting;
 use crate::budget::{Budget, Charge, HeldBack, Share};
 use crate::exchange::{Account, Accounts};
 use crate::outcome::DropReason;
-use crate::recording::avro::{Block, BlockEncoder, Size};
+use crate::recording::avro::{BlockEncoder, Size};
+use crate::recording::plain::Plain;
 use crate::recording::view::{Line, RecordView};
+use crate::recording::{Block, Format, PlainEncoder};
 
 /// A block in the making.
 pub(super) struct Batch {
-    encoder: BlockEncoder,
+    encoder: Encoder,
     pending: Pending,
     budget: Arc<Budget>,
     share: Arc<Share>,
+}
+
+enum Encoder {
+    /// Straight from what was collected: the usual one is to cost nothing more.
+    Avro(BlockEncoder),
+    /// By way of a record.
+    Plain(PlainEncoder),
 }
 
 /// A block on its way to the disk.
@@ -40,9 +49,12 @@ impl Pending {
 
 impl Batch {
     /// Blocks of about `capacity` bytes. What is held until they are written counts to `share`.
-    pub(super) fn new(capacity: usize, budget: &Arc<Budget>, share: &Arc<Share>) -> Batch {
+    pub(super) fn new(format: Format, capacity: usize, budget: &Arc<Budget>, share: &Arc<Share>) -> Batch {
         Batch {
-            encoder: BlockEncoder::new(capacity),
+            encoder: match Plain::of(format.kind) {
+                None => Encoder::Avro(BlockEncoder::new(capacity)),
+                Some(plain) => Encoder::Plain(PlainEncoder::new(plain, capacity)),
+            },
             pending: Pending::nothing(budget, share),
             budget: budget.clone(),
             share: share.clone(),
@@ -63,25 +75,48 @@ impl Batch {
 
     /// Encodes a record, and says how many bytes of bodies the block holds as they came.
     pub(super) fn encode<Q: Line, S: Line>(&mut self, record: &RecordView<'_, Q, S>) -> Result<usize, DropReason> {
-        let size = Size::of(record);
-        self.pending.charge.grow(size.copied)?;
-        self.encoder.push_view(record, size).map_err(|error| {
-            tracing::warn!(%error, "an exchange cannot be recorded");
-            DropReason::Memory
-        })?;
-        Ok(size.held)
+        match &mut self.encoder {
+            Encoder::Avro(encoder) => {
+                let size = Size::of(record);
+                self.pending.charge.grow(size.copied)?;
+                encoder.push_view(record, size).map_err(|error| {
+                    tracing::warn!(%error, "an exchange cannot be recorded");
+                    DropReason::Memory
+                })?;
+                Ok(size.held)
+            }
+            Encoder::Plain(encoder) => {
+                let length = encoder.push(&record.to_record()).map_err(|error| {
+                    tracing::warn!(%error, "an exchange cannot be recorded");
+                    DropReason::Format
+                })?;
+                if let Err(reason) = self.pending.charge.grow(length) {
+                    encoder.pop(length);
+                    return Err(reason);
+                }
+                // All is copied.
+                Ok(0)
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.encoder.len()
+        match &self.encoder {
+            Encoder::Avro(encoder) => encoder.len(),
+            Encoder::Plain(encoder) => encoder.len(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.encoder.is_empty()
+        self.len() == 0
     }
 
     pub(super) fn take(&mut self) -> Full {
         let pending = std::mem::replace(&mut self.pending, Pending::nothing(&self.budget, &self.share));
-        Full { block: self.encoder.take(), pending }
+        let block = match &mut self.encoder {
+            Encoder::Avro(encoder) => Block::Avro(encoder.take()),
+            Encoder::Plain(encoder) => Block::Plain(encoder.take()),
+        };
+        Full { block, pending }
     }
 }

@@ -12,8 +12,9 @@ use crate::config::RecordConfig;
 use crate::engine::SETTLE;
 use crate::outcome::{DropReason, FailReason, Outcome};
 use crate::pressure::Backlog;
-use crate::recording::avro::{Block, KEPT_FRAME, frame_bound};
+use crate::recording::avro::{self, KEPT_FRAME};
 use crate::recording::file::{FileError, FileOptions, RecordingFile};
+use crate::recording::{Block, RecordingStream};
 use crate::sink::Shutdown;
 use crate::telemetry::{Counter, Observed, Several, Telemetry};
 
@@ -24,6 +25,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 pub fn file_options(config: &RecordConfig) -> FileOptions {
     FileOptions {
         path: config.path.clone(),
+        format: config.format(),
         rotate_size: config.rotate_size.map(|size| size.bytes()),
         rotate_interval: config.rotate_interval.map(|period| period.0),
         keep: config.keep.map(|size| size.bytes()),
@@ -67,24 +69,14 @@ impl Disk {
         share: &Arc<Share>,
         telemetry: &Telemetry,
     ) -> Result<Disk, FileError> {
-        let (file, found) = RecordingFile::open(file_options(config))?;
-        let path = found.path.display();
-        if found.blocks > 0 {
-            tracing::info!(%path, blocks = found.blocks, "appending to the recording");
-        }
-        if found.cut > 0 {
-            tracing::warn!(%path, bytes = found.cut, "a torn tail was cut off the recording");
-        }
-        if found.damaged > 0 {
-            tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
-        }
+        let output = if config.is_stdout() { Output::stdout(config)? } else { Output::file(config)? };
         let (queue, full) = channel();
         let unsettled = Unsettled::default();
         let waiting = Arc::new(AtomicUsize::new(0));
         let (end, ended) = tokio::sync::oneshot::channel();
         let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
         let writer = Writer {
-            file,
+            output,
             unsettled: unsettled.clone(),
             budget: budget.clone(),
             waiting: waiting.clone(),
@@ -161,8 +153,53 @@ impl Disk {
     }
 }
 
+/// Where blocks go.
+enum Output {
+    File(RecordingFile),
+    Stream(RecordingStream),
+}
+
+impl Output {
+    fn file(config: &RecordConfig) -> Result<Output, FileError> {
+        let (file, found) = RecordingFile::open(file_options(config))?;
+        let path = found.path.display();
+        if found.blocks > 0 {
+            tracing::info!(%path, blocks = found.blocks, "appending to the recording");
+        }
+        if found.cut > 0 {
+            tracing::warn!(%path, bytes = found.cut, "a torn tail was cut off the recording");
+        }
+        if found.damaged > 0 {
+            tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
+        }
+        Ok(Output::File(file))
+    }
+
+    fn stdout(config: &RecordConfig) -> Result<Output, FileError> {
+        let stream = RecordingStream::new(config.format(), std::io::stdout());
+        let failed = |source| FileError::Io { path: "-".into(), action: "write to stdout", source };
+        stream.map(Output::Stream).map_err(failed)
+    }
+
+    fn write_block(&mut self, block: &Block) -> std::io::Result<()> {
+        match self {
+            Output::File(file) => file.write_block(block),
+            Output::Stream(stream) => stream.write_block(block),
+        }
+    }
+}
+
+/// What is held beside a block while it is made into the bytes that are written.
+fn frame_bound(block: &Block) -> usize {
+    match block {
+        Block::Avro(block) => avro::frame_bound(block),
+        // Gzip takes five bytes more for every 16 KiB that it cannot compress, beside its head and what stands around a block.
+        Block::Plain(_) => block.len() + block.len() / 1024 + 1024,
+    }
+}
+
 struct Writer {
-    file: RecordingFile,
+    output: Output,
     unsettled: Unsettled,
     budget: Arc<Budget>,
     waiting: Arc<AtomicUsize>,
@@ -181,6 +218,11 @@ impl Writer {
             }
             self.waiting.fetch_sub(block.len(), Relaxed);
         }
+        if let Output::Stream(stream) = &mut self.output
+            && let Err(error) = stream.finish()
+        {
+            tracing::error!(%error, "the recording could not be ended");
+        }
     }
 
     /// Writes a block, and tells what becomes of its records. Its frame is held beside it meanwhile: a usual one in a buffer that is
@@ -191,7 +233,7 @@ impl Writer {
             Some(charge) => charge,
             None => return Outcome::Dropped(DropReason::Memory),
         };
-        match self.file.write_block(block) {
+        match self.output.write_block(block) {
             Ok(()) => {
                 self.records.inc_by(block.count());
                 self.bytes.inc_by(block.len() as u64);
