@@ -137,10 +137,20 @@ impl Folder {
     /// When it cannot be run.
     #[track_caller]
     pub fn run_on_terminal(&self, columns: u16, arguments: &[&str]) -> Ran {
+        self.run_on_terminal_with(columns, &[], arguments)
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[track_caller]
+    pub fn run_on_terminal_with(&self, columns: u16, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let (_terminal, mut ends) = Terminal::open(columns);
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command.stdout(ends.stdout).stderr(ends.stderr).env("TERM", "xterm").env_remove("NO_COLOR");
+        command.envs(variables.iter().copied());
         let mut child = command.spawn().expect("the binary");
         // It holds the terminal's other end, which would not come to its end.
         drop(command);

@@ -124,6 +124,34 @@ fn what_was_lost_on_the_way_is_told() {
     assert!(ran.stderr.contains("mirror convert: the format has no place for"), "{ran:?}");
 }
 
+/// Exchanges stand in a recording as they ended; what lasted longer than a minute comes too late for its place.
+#[test]
+fn records_are_put_in_order_of_their_starts() {
+    let folder = Folder::new();
+    let lasting = |number: u32, start: &str, seconds: u64| {
+        let mut lasting = exchange(number);
+        lasting["start"] = json!(format!("2026-11-24T{start}Z"));
+        lasting["end_micros"] = json!(seconds * 1_000_000);
+        lasting
+    };
+    let ended = [
+        lasting(2, "09:00:05", 1),
+        lasting(1, "09:00:00", 50),
+        lasting(4, "09:02:30", 1),
+        lasting(5, "09:04:00", 1),
+        lasting(3, "09:00:10", 300),
+    ];
+    let lines: String = ended.iter().map(|exchange| format!("{exchange}\n")).collect();
+    folder.write("ended.jsonl", lines);
+    let ran = folder.run(&["convert", "ended.jsonl", "out.jsonl"]);
+    let late = "mirror convert: 1 exchange stands behind later ones: it ended too late to be put in order\n";
+    assert_eq!((ran.code, ran.stderr), (Some(0), format!("out.jsonl: 5 exchanges\n{late}")));
+    let lines = String::from_utf8(folder.read("out.jsonl")).expect("JSON");
+    let targets: Vec<_> =
+        lines.lines().filter_map(|line| line.split(r#""target":"/"#).nth(1)?.chars().next()).collect();
+    assert_eq!(targets, ['1', '2', '4', '3', '5']);
+}
+
 /// The first signal is heard where something comes; who waits for what does not come is ended.
 #[test]
 fn who_is_interrupted_leaves_nothing_behind() {

@@ -74,6 +74,11 @@ fn a_terminal_gets_titles_colours_and_what_fits() {
     assert!(rows[0].starts_with("time (UTC)") && rows[0].ends_with("address"), "{plain}");
     assert!(rows[3].ends_with("  shop/cart?add=1  next 201, gone failed: connect"), "{plain}");
     assert!(!plain.contains('\x1b'), "{plain:?}");
+    // Those who want no colours anywhere say so once.
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let ran = folder.run_on_terminal_with(100, &[variable], &["inspect", "traffic.avro"]);
+        assert_eq!(ran.stdout, plain, "{variable:?}");
+    }
     folder.record("long.avro", &[exchange(1, 0, request("GET", &format!("/{}", "long/".repeat(40))), response(200))]);
     let row = folder.run_on_terminal(100, &["inspect", "long.avro", "--color=never"]).stdout;
     let row = row.lines().last().expect("a row");

@@ -119,15 +119,23 @@ fn all_that_is_no_recording_is_refused_at_once() {
 
 #[test]
 fn a_recording_is_followed_while_it_is_written() {
+    for format in ["avro", "jsonl", "jsonl.gz"] {
+        followed(format);
+    }
+}
+
+#[track_caller]
+fn followed(format: &str) {
     let folder = Folder::new();
     let upstream = Server::ok();
-    let record = json!({ "path": folder.path("t.avro"), "flush_interval": "20ms" });
+    let path = format!("t.{format}");
+    let record = json!({ "path": folder.path(&path), "flush_interval": "20ms" });
     let mirror = Mirror::start(Config::upstream(upstream.address()).set("record", record));
     let mut client = mirror.connect();
     let get = |n: u32| format!("GET /{n} HTTP/1.1\r\nHost: app\r\n\r\n");
     client.exchange(&get(1));
     mirror.wait_delivered("record", 1);
-    let glob = folder.path("t*.avro");
+    let glob = folder.path(&format!("t*.{format}"));
     let followed = folder.start(&["inspect".as_ref(), "--follow".as_ref(), glob.as_os_str()]);
     assert_eq!(listed(&followed.wait_lines(1).join("\n")), [1]);
     client.exchange(&get(2));
@@ -135,11 +143,11 @@ fn a_recording_is_followed_while_it_is_written() {
     assert_eq!(listed(&followed.wait_lines(3).join("\n")), [1, 2, 3]);
     // The writer is not in its way, nor it in the writer's; and then comes another file.
     mirror.terminate();
-    folder.record("t.1.avro", &seconds(&[4]));
+    folder.record(&format!("t.1.{format}"), &seconds(&[4]));
     assert_eq!(listed(&followed.wait_lines(4).join("\n")), [1, 2, 3, 4]);
     assert_eq!(followed.interrupt(), Some(0));
 
-    let mut two = folder.start(&["inspect", "-f", "t.avro", "-n", "2"]);
+    let mut two = folder.start(&["inspect", "-f", &path, "-n", "2"]);
     assert_eq!((two.wait(), two.wait_lines(2).len()), (Some(0), 2));
     for (files, fault) in [
         (&["t.avro", "-"][..], r#"--follow: "-": expected the standard input alone, or files"#),

@@ -110,11 +110,10 @@ impl Converted {
         if self.unheld.any() {
             eprintln!("{WHAT}: the format has no place for {}", self.unheld);
         }
-        if self.late > 0 {
-            eprintln!(
-                "{WHAT}: {} stand behind later ones: they ended too late to be put in order",
-                exchanges(self.late)
-            );
+        match self.late {
+            0 => {}
+            1 => eprintln!("{WHAT}: 1 exchange stands behind later ones: it ended too late to be put in order"),
+            n => eprintln!("{WHAT}: {n} exchanges stand behind later ones: they ended too late to be put in order"),
         }
         if let Some(reason) = &self.reason {
             let left_out = exchanges(self.left_out);

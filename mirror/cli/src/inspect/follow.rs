@@ -1,7 +1,8 @@
 //! Recordings while they are written: read to their end, and on as they grow, without the writer's lock.
 //!
 //! A file is followed until another is there to be read: one that a glob matches and did not before, or another of the same name. The
-//! writer begins a new file only when the old one is done, so what is in that by then is all.
+//! writer begins a new file only when the old one is done, so what is in that by then is all. An exchange of a `.gor` is shown when a message of
+//! another comes, as until then more of its own may.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::open::SNIFFED;
 use super::*;
@@ -189,5 +190,33 @@ fn every_format_is_known_by_its_start() {
     }
     for start in [&b""[..], b"hello", b"\x1f\x8b\x08", b"PK\x03\x04", b"4 abc"] {
         assert_eq!(Format::sniff(start), None, "{}", start.escape_ascii());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever exchanges several recorders saw at once, as long as none lasted longer than the window.
+    #[test]
+    fn all_there_is_comes_in_order(
+        exchanges in prop::collection::vec((0u64..300, 0u64..60, 0usize..4), 0..80),
+        from in prop::option::of(0u64..300),
+        to in prop::option::of(0u64..300),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in 0..4 {
+            let mut seen: Vec<_> = exchanges.iter().filter(|(_, _, at)| *at == file).collect();
+            seen.sort_by_key(|(start, lasts, _)| start + lasts);
+            let path = folder.path().join(format!("{file}.avro"));
+            write(&path, seen.into_iter().map(|&(start, lasts, _)| exchange(start, lasts)));
+        }
+        let moment = |second: Option<u64>| second.map(|second| Moment::At(at(second)));
+        let options = ReadOptions { from: moment(from), to: moment(to), ..ReadOptions::default() };
+        let mut recordings = Recordings::open_with(&[folder.path().join("*.avro")], &options).unwrap();
+        let mut wanted: Vec<_> = exchanges.iter().map(|(start, ..)| *start).collect();
+        wanted.retain(|start| from.is_none_or(|from| *start >= from) && to.is_none_or(|to| *start < to));
+        wanted.sort_unstable();
+        prop_assert_eq!(ids(&mut recordings), wanted.into_iter().map(u128::from).collect::<Vec<_>>());
+        prop_assert_eq!(recordings.late(), 0);
     }
 }
