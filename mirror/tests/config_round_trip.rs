@@ -70,7 +70,7 @@ prop_compose! {
         fraction in of(fraction()),
         (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), size(1 << 30)),
         (flush_interval, answer_wait) in (period(), period()),
-        (responses, answers) in (any::<bool>(), any::<bool>()),
+        (responses, answers, by_name) in (any::<bool>(), any::<bool>(), any::<bool>()),
         rotation in of((size(1 << 40), of(period()), of(size(1 << 40)))),
     ) -> RecordConfig {
         let (size, interval, more) = rotation.map_or((None, None, None), |(size, interval, more)| (Some(size), interval, more));
@@ -80,6 +80,7 @@ prop_compose! {
             fraction, responses, answers, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
             rotate_size: size,
             rotate_interval: interval,
+            rotate_by_name: by_name && path.contains('%'),
             keep: more.map(|more| ByteSize::new(size.unwrap().bytes() + more.bytes())),
             ..RecordConfig::new(path)
         }

@@ -49,6 +49,9 @@ pub struct RecordConfig {
     /// A new file is begun when this one is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_interval: Option<Period>,
+    /// A new file is begun when the conversions in its name say another time: at the turn of each hour with `%H`.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub rotate_by_name: bool,
     /// The oldest files of this recording are removed when all together are larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<ByteSize>,
@@ -76,6 +79,7 @@ impl RecordConfig {
             flush_interval: default_flush_interval(),
             rotate_size: None,
             rotate_interval: None,
+            rotate_by_name: false,
             keep: None,
             disk_queue: default_disk_queue(),
             answer_wait: default_answer_wait(),
@@ -124,6 +128,9 @@ one_word!(RecordFormat, "RecordFormat", {
 
 fn default_both() -> bool {
     true
+}
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 fn default_max_body() -> ByteSize {
     ByteSize::mib(10)

@@ -1,6 +1,8 @@
 //! `--input-file` and `--output-file`: what is replayed, and what is recorded. `--output-stdout` is a recording on stdout.
 
-use std::time::Duration;
+use std::path::Path;
+
+use mirror::recording::{Format, Kind};
 
 use super::limit::Limit;
 use super::line::Line;
@@ -33,7 +35,7 @@ pub(super) fn map_inputs(line: &Line, settings: &mut Settings) {
         };
         settings.set(&format!("replay.files.{}", speeds.len()), file, INPUT);
         speeds.push(match limit {
-            Some(Limit::Percent(speed)) => Some(speed),
+            Some(Limit::Percent(speed)) if speed != "100%" => Some(speed),
             _ => None,
         });
     }
@@ -62,6 +64,7 @@ pub(super) fn map_outputs(line: &Line, settings: &mut Settings) {
         ([], false) => return,
         ([], true) => {
             settings.set("record.path", "-", "output-stdout");
+            settings.set("record.format", Kind::Gor.extension(), "output-stdout");
         }
         ([file], false) => {
             if !map_file(line, file, settings) {
@@ -102,15 +105,22 @@ fn map_file(line: &Line, word: &str, settings: &mut Settings) -> bool {
         }
     };
     let append = line.is_on("output-file-append");
-    settings.set("record.path", if append { name.clone() } else { with_index(&name) }, OUTPUT);
+    let path = if append { name.clone() } else { with_index(&name) };
+    // Whatever a file is called, it is GoReplay's.
+    let format = Format { kind: Kind::Gor, gzip: name.ends_with(".gz") };
+    if Format::of(Path::new(&path)) != Ok(format) {
+        settings.set("record.format", format.to_string(), OUTPUT);
+    }
+    // With us that is stdout.
+    settings.set("record.path", if path == "-" { "./-" } else { &path }, OUTPUT);
     match limit {
         Some(Limit::Rate(per_second)) => settings.set("record.pipeline.0.rate", limit::rate(per_second), OUTPUT),
         Some(Limit::Percent(percent)) => settings.set("record.fraction", percent, OUTPUT),
         None => {}
     }
     // One that is appended to does not end, but for another name.
-    if let Some(interval) = interval(&name) {
-        settings.set_time("record.rotate_interval", interval, OUTPUT);
+    if name.replace("%%", "").contains('%') {
+        settings.set("record.rotate_by_name", true, OUTPUT);
     }
     if !append {
         match line.last("output-file-size-limit").and_then(value::size) {
@@ -185,13 +195,6 @@ fn with_index(name: &str) -> String {
     format!("{folder}{slash}{stem}{index}{extension}{gz}")
 }
 
-/// How long a name with variables of time lasts, by the smallest of them. (A month is cut into days, which are numbered.)
-fn interval(name: &str) -> Option<Duration> {
-    let seconds = [("%S", 1), ("%M", 60), ("%H", 3600), ("%d", 86_400), ("%m", 86_400), ("%Y", 86_400)];
-    let plain = name.replace("%%", "");
-    seconds.iter().find(|(variable, _)| plain.contains(variable)).map(|(_, seconds)| Duration::from_secs(*seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,14 +224,5 @@ mod tests {
         ] {
             assert_eq!(with_index(given), becomes);
         }
-    }
-
-    #[test]
-    fn intervals() {
-        let seconds = |name| interval(name).map(|interval| interval.as_secs());
-        assert_eq!(
-            ["a", "%Y", "%Y-%m-%d", "%H", "%H%M", "%d%S", "%%S"].map(seconds),
-            [None, Some(86_400), Some(86_400), Some(3600), Some(60), Some(1), None]
-        );
     }
 }

@@ -91,7 +91,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("middleware", Text, Mapped("middleware")),
     // For tests
     flag("input-dummy", List, Instead("`mirror demo`, which makes traffic of its own")),
-    flag("output-stdout", Switch, Mapped("record.path: \"-\"")),
+    flag("output-stdout", Switch, Mapped("record.path: \"-\", record.format: gor")),
     flag("output-null", Switch, Mapped("discard")),
     // Capture
     flag("input-raw", List, Mapped("capture; behind |, rate or fraction")),
@@ -160,7 +160,7 @@ pub(super) const FLAGS: &[Flag] = &[
     ),
     flag("input-file-max-wait", Time, Mapped("replay.max_gap")),
     flag("input-file-dry-run", Switch, Instead("`mirror inspect --stats FILE`")),
-    flag("output-file", List, Mapped("record.path; behind |, rate or fraction")),
+    flag("output-file", List, Mapped("record.path, format and rotate_by_name; behind |, rate or fraction")),
     flag("output-file-append", Switch, Mapped("record.path without _0, and no record.rotate_size")),
     flag("output-file-flush-interval", Time, Mapped("record.flush_interval")),
     flag("output-file-size-limit", Size, Mapped("record.rotate_size")),

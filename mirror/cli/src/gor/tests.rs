@@ -120,7 +120,7 @@ const CASES: &[(&str, &str)] = &[
         "--input-raw lo:80 --output-file %Y-%m-%d-%H.gor.gz|50% --input-raw-track-response --output-file-size-limit 1gb --output-file-flush-interval 10s
          --output-file-max-size-limit 1tb --copy-buffer-size 1mb",
         "{capture: lo:80, record: {path: '%Y-%m-%d-%H_0.gor.gz', responses: true, answers: false, fraction: 50%, rotate_size: 1GiB,
-          rotate_interval: 1h, keep: 1TiB, flush_interval: 10s, max_body: 1MiB}}",
+          rotate_by_name: true, keep: 1TiB, flush_interval: 10s, max_body: 1MiB}}",
     ),
     (
         "--input-raw lo:80 --output-file a.gor|5 --output-file-append --output-file-queue-limit 0",
@@ -128,7 +128,23 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "+ --output-stdout --input-raw-track-response --output-http-track-response",
-        "{shadow: {target: ':81', host: target, timeout: 5s, answer_body: 5MiB}, record: {path: '-', responses: true, answers: true}}",
+        "{shadow: {target: ':81', host: target, timeout: 5s, answer_body: 5MiB}, record: {path: '-', format: gor, responses: true, answers: true}}",
+    ),
+    (
+        "--input-raw lo:80 --output-file requests.log --input-raw-track-response",
+        "{capture: lo:80, record: {path: requests_0.log, format: gor, responses: true, answers: false, rotate_size: 32MiB}}",
+    ),
+    (
+        "--input-raw lo:80 --output-file all.avro.gz --output-file-append",
+        "{capture: lo:80, record: {path: all.avro.gz, format: gor.gz, responses: false, answers: false}}",
+    ),
+    (
+        "--input-raw lo:80 --output-file - --output-file-append",
+        "{capture: lo:80, record: {path: ./-, format: gor, responses: false, answers: false}}",
+    ),
+    (
+        "--input-file a.gor --input-file b.gz|100% --output-file c.gor --output-file-append",
+        "{replay: {files: [a.gor, b.gz]}, record: {path: c.gor, responses: true, answers: false}}",
     ),
     // General
     ("+ --verbose 1 --exit-after 1h30m", "{log: {level: 'info,mirror=debug'}, exit_after: 1h30m}"),
