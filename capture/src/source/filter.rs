@@ -24,6 +24,11 @@ const INNER_TAGS: &str = "ip[2:2] = 0x0800 or ip[2:2] = 0x8100 or ip[2:2] = 0x88
 /// Words after which libpcap looks for all that follows inside of what they name.
 const MOVES_INSIDE: [&str; 6] = ["vlan", "mpls", "pppoed", "pppoes", "geneve", "vxlan"];
 
+/// Whether a filter asks which way packets went.
+pub(super) fn asks_for_direction(filter: &str) -> bool {
+    filter.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "inbound" | "outbound"))
+}
+
 /// How the packets are framed, as far as a filter has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {

@@ -5,13 +5,14 @@
 //! an idle interface.
 
 use std::ffi::{c_int, c_void};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use pcap::{Active, Capture, Linktype, PacketHeader, Precision};
+use pcap::{Active, BpfProgram, Capture, Linktype, PacketHeader, Precision};
 use rustix::thread::CapabilitySet;
 
 use super::error::message;
@@ -256,8 +257,44 @@ fn filter(capture: &mut Capture<Active>, options: &LiveOptions) -> Result<(), Op
         capture.compile(user, true).map_err(refused)?;
     }
     let tunnels = options.tunnels.unwrap_or(options.interface != ANY);
-    let filter = filter::expression(&options.ports, user, framing(capture.get_datalink()), tunnels);
-    capture.filter(&filter, true).map_err(|error| OpenError::Filter { message: message(&error), filter })
+    let framing = framing(capture.get_datalink());
+    let whole = filter::expression(&options.ports, user, framing, tunnels);
+    // libpcap runs the filter itself over the first blocks of the ring. Only a cooked header says there which way a packet went; of any other it would
+    // take none. It is given the filter without the user's, and the kernel the whole one.
+    let directed = framing != Framing::Cooked && user.is_some_and(filter::asks_for_direction);
+    let first = if directed { filter::expression(&options.ports, None, framing, tunnels) } else { whole.clone() };
+    let refused = |filter: &str| {
+        let filter = filter.to_owned();
+        move |error| OpenError::Filter { message: message(&error), filter }
+    };
+    capture.filter(&first, true).map_err(refused(&first))?;
+    if directed {
+        let program = capture.compile(&whole, true).map_err(refused(&whole))?;
+        attach(capture, &program).map_err(|error| OpenError::Filter { message: error.to_string(), filter: whole })?;
+    }
+    Ok(())
+}
+
+/// Gives the kernel another filter.
+fn attach(capture: &Capture<Active>, program: &BpfProgram) -> io::Result<()> {
+    let instructions = program.get_instructions();
+    let program = libc::sock_fprog {
+        // The kernel takes 4096 at most, and refuses what is cut here.
+        len: u16::try_from(instructions.len()).unwrap_or(u16::MAX),
+        // Of the same layout.
+        filter: instructions.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: the kernel copies the program, whose instructions live until then, and writes nothing.
+    let result = unsafe {
+        libc::setsockopt(
+            capture.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// How packets of a link type are framed.

@@ -117,6 +117,26 @@ fn the_users_filter_narrows_it_further() {
     assert!(text.contains("`host 1.2.3.4 or` does not compile: ") && text.contains("syntax error"), "{text}");
 }
 
+/// The ring's first blocks are filtered by libpcap, where a packet does not say which way it went.
+#[test]
+fn a_filter_by_direction_takes_the_first_packets_too() {
+    if !permitted() {
+        return;
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    for (bpf, times) in [("inbound", 2), ("inbound and src port", 1), ("outbound or (inbound and dst port)", 1)] {
+        let mut options = interface("lo", &[port]);
+        let bpf = bpf.replace("port", &format!("port {port}"));
+        options.bpf = Some(bpf.clone());
+        let (running, sink) = start(&[SourceOptions::Live(options)]).expect("open");
+        exchange(&listener, b"the very first");
+        running.stop();
+        assert!(running.join());
+        assert_eq!(times_seen(&sink, b"the very first"), times, "{bpf}");
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_says_what_to_do() {
     if !permitted() {
