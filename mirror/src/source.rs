@@ -144,21 +144,11 @@ impl Tap {
 
     /// The same for a source that only saw it pass. Of what follows, [`ExchangeWriter::at`] tells the times.
     pub fn begin_passed(&self, head: Bytes, origin: Origin, passed: Passed) -> Option<ExchangeWriter> {
-        self.begin_at(head, origin, passed, None)
+        self.begin_again(head, origin, passed, None)
     }
 
-    /// The same for one that passed once, and is now due again.
+    /// The same for one that may have passed before and is now due again.
     pub(crate) fn begin_again(
-        &self,
-        head: Bytes,
-        origin: Origin,
-        passed: Passed,
-        replayed: Replayed,
-    ) -> Option<ExchangeWriter> {
-        self.begin_at(head, origin, passed, Some(replayed))
-    }
-
-    fn begin_at(
         &self,
         head: Bytes,
         origin: Origin,

@@ -110,7 +110,7 @@ impl Request {
     pub(super) fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, room: &mut impl FnMut()) {
         let origin = Origin { source: SOURCE, client: self.client };
         let passed = Passed { server: self.server, at: now, ambiguous: false };
-        let Some(mut writer) = tap.begin_again(self.head, origin, passed, replayed) else { return };
+        let Some(mut writer) = tap.begin_again(self.head, origin, passed, Some(replayed)) else { return };
         let [request_end, response_start, end] = self.times;
         write(&self.body, |piece| writer.data(piece), room);
         writer.at(now + request_end.unwrap_or_default());
