@@ -45,8 +45,9 @@ bench-capture: compiler ## The listener beside tcpdump, and GoReplay with GOR=pa
 	python3 tests/bench/capture_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
 .PHONY: bench-replay
-bench-replay: compiler ## Replay beside wrk, and GoReplay with GOR=path; writes target/bench/replay.md
+bench-replay: compiler ## Formats of recordings, and replay beside wrk and GoReplay (GOR=path); writes target/bench/replay.md
 	$(CARGO) build --release
+	$(CARGO) bench -p mirror --bench formats
 	python3 tests/bench/replay_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
 .PHONY: lint

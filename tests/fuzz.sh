@@ -32,6 +32,10 @@ run() {
 
 run mirror config -max_len=4096
 run mirror engine -max_len=4096
+run mirror recording_avro -max_len=16384
+run mirror recording_gor -max_len=4096 -dict=mirror/fuzz/gor.dict
+run mirror recording_har -max_len=4096 -dict=mirror/fuzz/har.dict
+run mirror recording_jsonl -max_len=4096 -dict=mirror/fuzz/har.dict
 run capture packets -max_len=8192
 run capture reassembly -max_len=4096
 run capture http1 -max_len=4096 -dict=capture/fuzz/http1.dict

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
 # listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, and GoReplay's library for
-# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm. As root or with sudo. Nothing it installs is started.
+# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,7 +44,7 @@ fi
 "$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/python" -m pip install -q --disable-pip-version-check 'gor==0.2.3'
 
 npm=target/npm
-if [ ! -e "$npm/node_modules/goreplay_middleware" ]; then
+if [ ! -e "$npm/node_modules/goreplay_middleware" ] || [ ! -e "$npm/node_modules/har-validator" ]; then
     mkdir -p "$npm"
-    npm install --prefix "$npm" --no-save --no-audit --no-fund --loglevel=error goreplay_middleware@1.0.0 >/dev/null
+    npm install --prefix "$npm" --no-save --no-audit --no-fund --loglevel=error goreplay_middleware@1.0.0 har-validator@5.1.5 >/dev/null
 fi

@@ -67,6 +67,8 @@ impl Engine {
         let (finish, finished) = std::sync::mpsc::channel();
         let settled = finish.clone();
 
+        // A replay has nobody to spare, and is to be on time.
+        let is_timed = config.replay.as_ref().is_some_and(|replay| !replay.is_untimed());
         let threads = config.engine.threads.get();
         let mut builder = match threads {
             1 => tokio::runtime::Builder::new_current_thread(),
@@ -75,8 +77,16 @@ impl Engine {
         let runtime = builder
             .worker_threads(threads)
             .thread_name("mirror-engine")
-            .on_thread_start(yield_to_others)
-            .on_thread_park(rest_when_busy)
+            .on_thread_start(move || {
+                if !is_timed {
+                    yield_to_others();
+                }
+            })
+            .on_thread_park(move || {
+                if !is_timed {
+                    rest_when_busy();
+                }
+            })
             .enable_all()
             .build()?;
         let control = Control::start(config, runtime.handle().clone(), shutting_down, &budget, telemetry)?;
@@ -87,7 +97,9 @@ impl Engine {
 
         let sinks = control.clone();
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
-            yield_to_others();
+            if !is_timed {
+                yield_to_others();
+            }
             runtime.block_on(async move {
                 if let Err(error) = tokio::spawn(fanout::run(arriving, draining)).await {
                     tracing::error!(%error, "the fan-out ended badly");

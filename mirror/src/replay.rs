@@ -130,7 +130,8 @@ const OTHER_FILES: u64 = 64;
 
 /// As many connections may be open as the targets may have. The soft limit (1024 by default) is for programs that know no more than that many.
 fn make_room_for_connections(config: &Config) {
-    let wanted = config.shadow.iter().map(|shadow| shadow.concurrency.get() as u64).sum::<u64>().saturating_add(OTHER_FILES);
+    let wanted =
+        config.shadow.iter().map(|shadow| shadow.concurrency.get() as u64).sum::<u64>().saturating_add(OTHER_FILES);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let Some(current) = current.filter(|current| *current < wanted) else { return };
     let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));

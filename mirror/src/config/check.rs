@@ -167,15 +167,10 @@ impl Config {
     fn check_record(&self, findings: &mut Findings<'_>) {
         let Some(record) = &self.record else { return };
         if record.is_stdout() {
-            for (key, is_set) in [
-                ("record.rotate_size", record.rotate_size.is_some()),
-                ("record.rotate_interval", record.rotate_interval.is_some()),
-                ("record.keep", record.keep.is_some()),
-            ] {
-                if is_set {
-                    findings.add(key, "a setting for files", "none, as the recording goes to stdout (`-`)");
-                }
-            }
+            let expected = "no such key, as the recording goes to stdout (`-`)";
+            record.rotate_size.into_iter().for_each(|size| findings.add("record.rotate_size", size, expected));
+            record.rotate_interval.into_iter().for_each(|age| findings.add("record.rotate_interval", age, expected));
+            record.keep.into_iter().for_each(|size| findings.add("record.keep", size, expected));
         } else if let Err(expected) = path::check(&record.path) {
             findings.add("record.path", record.path.display(), expected.0);
         } else if record.format.is_none() && !findings.is_unread("record.format") {
