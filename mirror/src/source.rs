@@ -404,6 +404,13 @@ impl ExchangeWriter {
         self.close(why);
     }
 
+    /// Arrives now, and not at its end: for bodies that have room only while they are read.
+    pub(crate) fn arrive(&mut self) {
+        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
+            let _ = arrivals.send(arrival);
+        }
+    }
+
     fn close(&mut self, why: Abort) {
         self.request.end(BodyEnd::Aborted(why));
         self.end(Some(why), BodyEnd::Aborted(why));
@@ -413,9 +420,7 @@ impl ExchangeWriter {
         let _ = self.shared.ended.set((self.clock.elapsed(), abort));
         // Last, because readers take it for the end of the exchange.
         self.response.end(body);
-        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
-            let _ = arrivals.send(arrival);
-        }
+        self.arrive();
     }
 }
 

@@ -112,6 +112,9 @@ impl Request {
         let passed = Passed { server: self.server, at: now, ambiguous: false };
         let Some(mut writer) = tap.begin_again(self.head, origin, passed, Some(replayed)) else { return };
         let [request_end, response_start, end] = self.times;
+        if self.cost > PIECE {
+            writer.arrive();
+        }
         write(&self.body, |piece| writer.data(piece), room);
         writer.at(now + request_end.unwrap_or_default());
         writer.request_end(self.trailers);
