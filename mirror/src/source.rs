@@ -325,6 +325,13 @@ impl ExchangeWriter {
         self.shared.id
     }
 
+    /// It arrives now, whatever of it is still to come: a body that is longer than what may be held has to be read while it is written.
+    pub(crate) fn arrive(&mut self) {
+        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
+            let _ = arrivals.send(arrival);
+        }
+    }
+
     /// The application's address; the first one told is kept.
     pub fn upstream(&self, address: SocketAddr) {
         let _ = self.shared.upstream.set(address);
@@ -402,13 +409,6 @@ impl ExchangeWriter {
     /// The exchange has ended too soon. A request that was whole by then stays whole.
     pub fn abort(mut self, why: Abort) {
         self.close(why);
-    }
-
-    /// Arrives now, and not at its end: for bodies that have room only while they are read.
-    pub(crate) fn arrive(&mut self) {
-        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
-            let _ = arrivals.send(arrival);
-        }
     }
 
     fn close(&mut self, why: Abort) {
