@@ -37,14 +37,14 @@ pub use address::{ListenAddress, Target, UpstreamAddress};
 pub use admin::{AdminAddress, AdminConfig, DEFAULT_ADMIN};
 pub use capture::{CaptureConfig, CaptureFrom};
 pub use condition::{ConditionConfig, ConditionMap};
-pub use draft::Draft;
+pub use draft::{Draft, nearest};
 pub use faults::{Expected, Fault, Faults};
 pub use marker::MarkerConfig;
 pub use pipeline::{
     BodyBound, BodyEdits, Brought, Carried, CarryConfig, CommandLine, Edits, Encoding, Expression, FilterConfig, Found,
-    FractionConfig, HandedOut, HashConfig, JsonEdits, JsonRule, MiddlewareConfig, Name, NewStatus, NewValue, OnFailure,
-    PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement, ResponseEdits, RestartConfig, RewriteConfig,
-    SecretPattern, SplitConfig, StageConfig, Token, Unreadable,
+    FractionConfig, FractionRule, HandedOut, HashConfig, HostEdit, JsonEdits, JsonRule, MiddlewareConfig, Name,
+    NewStatus, NewValue, OnFailure, PathEdit, Preset, RateConfig, RedactConfig, Replace, Replacement, ResponseEdits,
+    RestartConfig, RewriteConfig, SecretPattern, SplitConfig, StageConfig, TargetEdit, Token, Unreadable,
 };
 pub use ports::Ports;
 pub use record::{RecordConfig, RecordFormat};
@@ -81,6 +81,9 @@ pub struct Config {
     #[serde(deserialize_with = "forms::record", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "forms::record_schema")]
     pub record: Option<RecordConfig>,
+    /// Without a target or a recording what a source sees is counted, and goes nowhere; this says that it is meant so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub discard: bool,
     /// The fraction of the exchanges that is mirrored, to every sink that does not say its own: `25%`, `1/1000`, `0.5`.
     pub fraction: Fraction,
     /// Stages that every exchange passes before it goes to the sinks, in this order.
@@ -228,6 +231,7 @@ impl Default for Config {
             replay: None,
             shadow: Vec::new(),
             record: None,
+            discard: false,
             fraction: Fraction::ALL,
             pipeline: Vec::new(),
             marker: MarkerConfig::default(),

@@ -70,15 +70,17 @@ prop_compose! {
         fraction in of(fraction()),
         (max_body, flush_bytes, disk_queue) in (size(1 << 20), size(1 << 30), size(1 << 30)),
         (flush_interval, answer_wait) in (period(), period()),
+        (responses, answers, by_name) in (any::<bool>(), any::<bool>(), any::<bool>()),
         rotation in of((size(1 << 40), of(period()), of(size(1 << 40)))),
     ) -> RecordConfig {
         let (size, interval, more) = rotation.map_or((None, None, None), |(size, interval, more)| (Some(size), interval, more));
         RecordConfig {
             // Two of the names say none.
             format: Some(format.parse().unwrap()),
-            fraction, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
+            fraction, responses, answers, max_body, flush_bytes, disk_queue, flush_interval, answer_wait,
             rotate_size: size,
             rotate_interval: interval,
+            rotate_by_name: by_name && path.contains('%'),
             keep: more.map(|more| ByteSize::new(size.unwrap().bytes() + more.bytes())),
             ..RecordConfig::new(path)
         }
@@ -133,6 +135,10 @@ fn stage() -> impl Strategy<Value = StageConfig> {
         "filter: {allow: {all: [], request_size: '> 1KiB', status: [404, '>= 500'], response_type: text/*}}",
         "fraction: 10%",
         "fraction: {of: 1/3, by: cookie.session}",
+        "fraction: {of: 25%, by: header.user-id, rule: goreplay}",
+        "filter: {allow: {target: ['~^/api', /b], basic_auth: '~^customer[0-9]'}, deny: {basic_auth: false}}",
+        "rewrite: {host: {match: '(.*)[.]example', with: $1.test}, target: [{match: '^/v1', with: /v2}]}",
+        "rewrite: {host: staging.example, header: {set: {X-A: '{client}'}}}",
         "middleware: sh -c cat",
         "middleware: {command: [sh, -c, 'exec cat  #'], workers: 3, timeout: 250ms, on_failure: pass, responses: false}",
         "middleware: {command: cat, max_body: 64KiB, queue: 7, queue_bytes: 64KiB, restart: {min: 1s, max: 1m}}",
@@ -166,6 +172,7 @@ prop_compose! {
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
             capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
+            discard: false,
             replay: None,
             shadow, record, fraction, pipeline, marker, proxy, drain_timeout, exit_after,
         }

@@ -138,6 +138,16 @@ impl Mirror {
         Mirror::start_command(command)
     }
 
+    /// Starts it with GoReplay's flags, and waits until it listens. (GoReplay has none for the log's format, nor for an address of the system's choice.)
+    ///
+    /// # Panics
+    /// When it ends instead; with what it said.
+    #[track_caller]
+    pub fn gor(flags: &[&str]) -> Mirror {
+        let ours = ["--set=admin.address=127.0.0.1:0", "--set=log.format=json"];
+        Mirror::start_with(&[&["gor"], flags, &ours].concat())
+    }
+
     /// The same by a command that runs it.
     #[track_caller]
     pub(crate) fn start_command(command: Command) -> Mirror {

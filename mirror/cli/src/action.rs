@@ -1,5 +1,6 @@
 //! The arguments as resolved: what is to be done, with settings that are good.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use serde_yaml::Value;
 
 use crate::args::{Args, Command, Flags};
 use crate::convert::Convert;
+use crate::gor::{self, Asked};
 use crate::inspect::Inspect;
 
 mod replay;
@@ -25,6 +27,7 @@ pub(crate) enum Action {
         admin: UpstreamAddress,
     },
     Print(Box<Config>),
+    Tell(String),
     Check {
         file: PathBuf,
         config: Box<Config>,
@@ -65,6 +68,7 @@ impl Action {
                     false => Action::Run { config: Box::new(settings.config().map_err(&told)?), from: Some(settings) },
                 }
             }
+            Some(Command::Gor { words }) => Action::gor(words)?,
             Some(Command::Replay { files, replay, flags }) => {
                 let mut draft = Draft::default();
                 replay::lay_over(&files, &replay, &mut draft);
@@ -99,6 +103,27 @@ impl Action {
             true => Action::Print(Box::new(draft.typed()?)),
             false => Action::Run { config: Box::new(draft.finish().and_then(can_run)?), from: None },
         })
+    }
+}
+
+impl Action {
+    /// A run with GoReplay's command line.
+    fn gor(words: Vec<OsString>) -> Result<Action, Refused> {
+        let refused = |faults| Refused { what: "mirror gor".to_owned(), faults };
+        let words: Result<Vec<String>, OsString> = words.into_iter().map(OsString::into_string).collect();
+        let words = words.map_err(|word| refused(Fault::new("mirror gor", word.display(), "UTF-8").into()))?;
+        let Asked { mut draft, told, print_config, help, set } = gor::read(&words);
+        if help {
+            return Ok(Action::Tell(gor::help()));
+        }
+        lay_settings_over(&set, &mut draft);
+        let config = match print_config {
+            true => draft.typed(),
+            false => draft.finish().and_then(can_run),
+        };
+        let config = Box::new(config.map_err(|faults| refused(gor::retold(faults)))?);
+        told.iter().for_each(|line| eprintln!("mirror gor: {line}"));
+        Ok(if print_config { Action::Print(config) } else { Action::Run { config, from: None } })
     }
 }
 
@@ -211,7 +236,12 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
     lay_captures_over(flags, draft);
     lay_shadows_over(flags, draft);
     lay_record_over(flags, draft);
-    for setting in &flags.set {
+    lay_settings_over(&flags.set, draft);
+}
+
+/// Any key, as `KEY=VALUE`.
+fn lay_settings_over(set: &[String], draft: &mut Draft) {
+    for setting in set {
         match setting.split_once('=') {
             // What is no YAML (`[::1]:80`) is a word.
             Some((key, text)) => {

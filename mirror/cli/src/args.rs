@@ -63,6 +63,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// Run with GoReplay's command line: `mirror gor --input-raw :8080 --output-http http://staging:8082`.
+    ///
+    /// Takes every flag of GoReplay 2.0, and beside them --print-config, which prints the settings that they come to as YAML, and --set KEY=VALUE,
+    /// which sets any key of these. examples/from-goreplay has the list of the flags.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "mirror gor [GOREPLAY'S FLAGS] [--set KEY=VALUE] [--print-config]"
+    )]
+    Gor {
+        /// GoReplay's flags.
+        #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Have a `mirror` that runs with a file on this host read it again, and say what has changed, or all that is wrong with it.
     Reload {
         /// Its admin endpoint.

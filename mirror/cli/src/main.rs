@@ -18,6 +18,7 @@ mod chosen;
 mod convert;
 mod demo;
 mod documents;
+mod gor;
 mod hangup;
 mod inspect;
 mod interfaces;
@@ -59,6 +60,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Run { config, from } => run::run(&config, from),
         Action::Reload { admin } => ask::reload(&admin),
         Action::Print(config) => say(&config.to_yaml()),
+        Action::Tell(text) => say(&text),
         Action::Check { file, config } => say(&check::report(&file, &config)),
         Action::Interfaces => say(&interfaces::list()?),
         Action::Convert(convert) => convert::run(&convert),

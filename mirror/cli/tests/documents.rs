@@ -16,7 +16,7 @@ fn the_schema_names_every_key_and_refers_to_nothing_it_lacks() {
     let schema: Value = serde_json::from_str(&mirror(&["schema"])).unwrap();
     let known = schema["properties"].as_object().unwrap();
     let yaml: serde_yaml::Mapping = serde_yaml::from_str(&Config::default().to_yaml()).unwrap();
-    let optional = ["upstream", "record", "exit_after"];
+    let optional = ["upstream", "record", "replay", "discard", "exit_after"];
     for key in yaml.keys().map(|key| key.as_str().unwrap()).chain(optional) {
         assert!(known.contains_key(key), "{key}");
         assert!(known[key].to_string().contains("description"), "{key} says nothing");

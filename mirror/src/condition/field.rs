@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::Facts;
@@ -15,6 +17,8 @@ pub enum Field {
     Method,
     /// The host asked for, without the port.
     Host,
+    /// The request's target as sent: the path with the query, of an absolute target all of it.
+    Target,
     /// The target's path as sent, without the query.
     Path,
     /// All of the query as sent, or the values of one parameter, decoded.
@@ -23,6 +27,8 @@ pub enum Field {
     Header(String),
     /// The values of a cookie of this name.
     Cookie(String),
+    /// The user and the password of `Authorization: Basic` (RFC 7617 §2), decoded, with the colon between them.
+    BasicAuth,
     /// The media type of the request's body, without parameters.
     ContentType,
     /// The length of the request's body, in bytes.
@@ -56,9 +62,11 @@ impl Field {
             Field::Path => Values::Texts(Kind::Path),
             Field::Host | Field::ContentType | Field::ResponseType => Values::Texts(Kind::AnyCase),
             Field::Method
+            | Field::Target
             | Field::Query(_)
             | Field::Header(_)
             | Field::Cookie(_)
+            | Field::BasicAuth
             | Field::Source
             | Field::ResponseHeader(_) => Values::Texts(Kind::Text),
             Field::Status => Values::Statuses,
@@ -79,6 +87,7 @@ impl Field {
         Some(match self {
             Field::Method => test(facts.method),
             Field::Host => facts.host().is_some_and(test),
+            Field::Target => test(facts.target),
             Field::Path => test(facts.path()),
             Field::Query(None) => facts.query().is_some_and(test),
             Field::Query(Some(name)) => {
@@ -87,6 +96,7 @@ impl Field {
             }
             Field::Header(name) => facts.headers.get_all(name).any(|value| test(value)),
             Field::Cookie(name) => cookies(facts.headers).any(|(key, value)| key == name.as_bytes() && test(value)),
+            Field::BasicAuth => facts.headers.get_all("authorization").filter_map(basic).any(|value| test(&value)),
             Field::ContentType => media_type(facts.headers).is_some_and(test),
             Field::Source => test(facts.source.as_bytes()),
             Field::ResponseType => facts.response?.headers.and_then(media_type).is_some_and(test),
@@ -104,6 +114,7 @@ impl Field {
     pub(crate) fn first<'a>(&self, facts: &Facts<'a>) -> Option<Cow<'a, [u8]>> {
         Some(Cow::Borrowed(match self {
             Field::Method => facts.method,
+            Field::Target => facts.target,
             Field::Host => facts.host()?,
             Field::Path => facts.path(),
             Field::Source => facts.source.as_bytes(),
@@ -139,6 +150,16 @@ pub(crate) fn cookies(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])>
     })
 }
 
+/// What credentials of the scheme Basic (RFC 7617 §2) say.
+fn basic(credentials: &Bytes) -> Option<Vec<u8>> {
+    let at = credentials.iter().position(|&b| b == b' ')?;
+    let (scheme, encoded) = credentials.split_at(at);
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    STANDARD.decode(encoded.trim_ascii()).ok()
+}
+
 /// The media type of a message (RFC 9110 §8.3), without parameters.
 pub(crate) fn media_type(headers: &Headers) -> Option<&[u8]> {
     let value: &Bytes = headers.get("content-type")?;
@@ -147,11 +168,13 @@ pub(crate) fn media_type(headers: &Headers) -> Option<&[u8]> {
 }
 
 /// The names of fields in expressions and in YAML's maps; those of the second list are followed by `.` and a name there.
-pub(super) const PLAIN: [(&str, Field); 11] = [
+pub(super) const PLAIN: [(&str, Field); 13] = [
     ("method", Field::Method),
     ("host", Field::Host),
+    ("target", Field::Target),
     ("path", Field::Path),
     ("query", Field::Query(None)),
+    ("basic_auth", Field::BasicAuth),
     ("content_type", Field::ContentType),
     ("request_size", Field::RequestSize),
     ("source", Field::Source),

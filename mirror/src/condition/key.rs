@@ -40,6 +40,22 @@ impl Key {
             }),
         }
     }
+
+    /// The hash that GoReplay's limiters choose by: FNV-1a of 32 bits of the value as it was sent; none where there is none, or an empty one.
+    pub fn hash_of_goreplay(&self, facts: &Facts<'_>) -> Option<u32> {
+        let of = |value: &[u8]| (!value.is_empty()).then(|| fnv32(value));
+        match self {
+            Key::Client => of(facts.client?.ip().to_canonical().to_string().as_bytes()),
+            Key::Connection => of(facts.client?.to_string().as_bytes()),
+            Key::Part(at) => of(facts.path().split(|&b| b == b'/').nth(*at)?),
+            // Of a parameter even an empty value counts, and none is decoded.
+            Key::Field(Field::Query(Some(name))) => {
+                let mut pairs = facts.query()?.split(|&b| b == b'&');
+                pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).map(fnv32)
+            }
+            Key::Field(field) => of(&field.first(facts)?),
+        }
+    }
 }
 
 impl std::str::FromStr for Key {
@@ -78,4 +94,9 @@ impl std::fmt::Display for Key {
 /// FNV-1a of 64 bits (draft-eastlake-fnv), which is the same everywhere. Who needs its bits spread mixes them.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// FNV-1a of 32 bits.
+fn fnv32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::http1::{RequestHead, ResponseHead};
 
 const REQUEST: &str = "POST http://Shop.example:8080/api/v2/orders?user=a%20b&debug HTTP/1.1\r\nHost: other\r\nX-Team: red\r\nx-team: blue\r\n\
-    Cookie: session=abc; theme=dark\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 2048\r\n\r\n";
+    Cookie: session=abc; theme=dark\r\nAuthorization: Bearer eyJ\r\nauthorization: basic Y3VzdG9tZXI3OnB3\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 2048\r\n\r\n";
 const RESPONSE: &str = "HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\nRetry-After: 5\r\n\r\n";
 
 /// What the expression says of a request alone, and of the whole exchange.
@@ -43,6 +43,11 @@ fn of_a_request() {
         ("host = shop.EXAMPLE", true),
         ("host = *.example", true),
         ("host = other", false),
+        ("target ~ \"orders[?]user=a%20b&\"", true),
+        ("target ~ ^/api", false),
+        ("basic_auth", true),
+        ("basic_auth ~ ^customer[0-9]:", true),
+        ("basic_auth = other:*", false),
         ("query", true),
         ("query = user=*", true),
         ("query.debug", true),
@@ -94,8 +99,8 @@ fn of_a_response_that_may_not_be_there_yet() {
 #[test]
 fn what_is_no_condition_is_told_with_its_place() {
     for (expression, column, expected) in [
-        ("", 1, "one of method, host, path"),
-        ("verb = GET", 1, "one of method, host, path"),
+        ("", 1, "one of method, host, target, path"),
+        ("verb = GET", 1, "one of method, host, target, path"),
         ("header. = x", 1, "one of method"),
         ("method = ", 10, "a value"),
         ("method = GET path", 14, "`and`, `or` or the end"),

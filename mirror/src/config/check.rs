@@ -1,6 +1,7 @@
 //! Whether the settings make sense together and on this host.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt::Display;
 
 use super::{AdminAddress, ByteSize, Config, Fault, Period};
@@ -194,6 +195,12 @@ impl Config {
         if let Some(interval) = record.rotate_interval {
             findings.not_zero("record.rotate_interval", interval);
         }
+        // A `%%` is a sign of its own.
+        let names_a_time = |name: &OsStr| name.to_string_lossy().replace("%%", "").contains('%');
+        if record.rotate_by_name && !record.path.file_name().is_some_and(names_a_time) {
+            let expected = "a name with strftime conversions, as in traffic-%Y%m%d-%H.avro, which says when";
+            findings.add("record.rotate_by_name", true, expected);
+        }
         let Some(keep) = record.keep else { return };
         findings.not_empty("record.keep", keep);
         match record.rotate_size {
@@ -204,7 +211,7 @@ impl Config {
                     format!("at least `rotate_size`, {size}: the current file is always kept"),
                 );
             }
-            None if record.rotate_interval.is_none() && !findings.is_unread("record") => {
+            None if record.rotate_interval.is_none() && !record.rotate_by_name && !findings.is_unread("record") => {
                 let expected =
                     "`rotate_size` or `rotate_interval` beside it: one file that grows for ever cannot be kept within";
                 findings.add("record.keep", keep, expected);
@@ -246,6 +253,13 @@ impl Config {
     }
 
     fn check_rest(&self, findings: &mut Findings<'_>) {
+        if self.discard && (!self.shadow.is_empty() || self.record.is_some()) {
+            findings.add(
+                "discard",
+                true,
+                "neither a target nor a recording beside it: what goes somewhere is not discarded",
+            );
+        }
         for (key, period) in [
             ("proxy.connect_timeout", self.proxy.connect_timeout),
             ("proxy.read_timeout", self.proxy.read_timeout),

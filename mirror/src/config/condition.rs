@@ -45,6 +45,9 @@ pub struct ConditionMap {
     /// The host asked for, without its port, in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Several<AnyCase>>,
+    /// The request's target as sent: the path with the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Several<Text>>,
     /// The target's path as sent, without the query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Several<Path>>,
@@ -57,6 +60,9 @@ pub struct ConditionMap {
     /// Cookies by their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cookie: Option<BTreeMap<String, Wanted>>,
+    /// The user and the password of `Authorization: Basic`, decoded: `user:password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<Wanted>,
     /// The media type of the request's body, without parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<Several<AnyCase>>,
@@ -131,10 +137,12 @@ impl ConditionMap {
         parts.extend(self.not.as_ref().map(|not| Condition::Not(Box::new(not.condition()))));
         parts.extend(self.method.as_ref().map(|several| several.of(Field::Method)));
         parts.extend(self.host.as_ref().map(|several| several.of(Field::Host)));
+        parts.extend(self.target.as_ref().map(|several| several.of(Field::Target)));
         parts.extend(self.path.as_ref().map(|several| several.of(Field::Path)));
         parts.extend(named(&self.query, |name| Field::Query(Some(name))));
         parts.extend(named(&self.header, Field::Header));
         parts.extend(named(&self.cookie, Field::Cookie));
+        parts.extend(self.basic_auth.as_ref().map(|wanted| wanted.of(Field::BasicAuth)));
         parts.extend(self.content_type.as_ref().map(|several| several.of(Field::ContentType)));
         parts.extend(self.request_size.as_ref().map(|several| several.of(Field::RequestSize)));
         parts.extend(
@@ -176,11 +184,17 @@ impl<T: Leaf> Several<T> {
 }
 
 fn named(map: &Option<BTreeMap<String, Wanted>>, field: fn(String) -> Field) -> impl Iterator<Item = Condition> {
-    map.iter().flatten().map(move |(name, wanted)| match wanted {
-        Wanted::Present(true) => Condition::Present(field(name.clone())),
-        Wanted::Present(false) => Condition::Not(Box::new(Condition::Present(field(name.clone())))),
-        Wanted::Like(several) => several.of(field(name.clone())),
-    })
+    map.iter().flatten().map(move |(name, wanted)| wanted.of(field(name.clone())))
+}
+
+impl Wanted {
+    fn of(&self, field: Field) -> Condition {
+        match self {
+            Wanted::Present(true) => Condition::Present(field),
+            Wanted::Present(false) => Condition::Not(Box::new(Condition::Present(field))),
+            Wanted::Like(several) => several.of(field),
+        }
+    }
 }
 
 impl FromStr for ConditionConfig {

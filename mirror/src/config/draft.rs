@@ -12,6 +12,7 @@ mod node;
 mod read;
 
 use node::{Node, Step};
+pub use read::nearest;
 
 /// Settings as they were given.
 ///

@@ -21,13 +21,13 @@ mod split;
 
 pub use carry::{Brought, Carried, CarryConfig, HandedOut};
 pub use filter::FilterConfig;
-pub use fraction::FractionConfig;
+pub use fraction::{FractionConfig, FractionRule};
 pub use middleware::{CommandLine, MiddlewareConfig, OnFailure, RestartConfig};
 pub use rate::RateConfig;
 pub use redact::{HashConfig, JsonRule, Preset, RedactConfig, Replacement, SecretPattern};
 pub use rewrite::{
-    BodyBound, BodyEdits, Edits, Encoding, Expression, Found, JsonEdits, Name, NewStatus, NewValue, PathEdit, Replace,
-    ResponseEdits, RewriteConfig, Token, Unreadable,
+    BodyBound, BodyEdits, Edits, Encoding, Expression, Found, HostEdit, JsonEdits, Name, NewStatus, NewValue, PathEdit,
+    Replace, ResponseEdits, RewriteConfig, TargetEdit, Token, Unreadable,
 };
 pub use split::SplitConfig;
 

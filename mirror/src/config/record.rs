@@ -28,6 +28,12 @@ pub struct RecordConfig {
     /// Stages that exchanges pass before they are recorded, after those for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pipeline: Vec<StageConfig>,
+    /// Record the responses too. Without them a record is the request, written as soon as that is whole.
+    #[serde(default = "default_both")]
+    pub responses: bool,
+    /// Record what the targets answered too.
+    #[serde(default = "default_both")]
+    pub answers: bool,
     /// Bodies longer than this are cut, and marked as cut.
     #[serde(default = "default_max_body")]
     pub max_body: ByteSize,
@@ -43,6 +49,9 @@ pub struct RecordConfig {
     /// A new file is begun when this one is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_interval: Option<Period>,
+    /// A new file is begun when the conversions in its name say another time: at the turn of each hour with `%H`.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub rotate_by_name: bool,
     /// The oldest files of this recording are removed when all together are larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<ByteSize>,
@@ -63,11 +72,14 @@ impl RecordConfig {
             format: None,
             fraction: None,
             pipeline: Vec::new(),
+            responses: default_both(),
+            answers: default_both(),
             max_body: default_max_body(),
             flush_bytes: default_flush_bytes(),
             flush_interval: default_flush_interval(),
             rotate_size: None,
             rotate_interval: None,
+            rotate_by_name: false,
             keep: None,
             disk_queue: default_disk_queue(),
             answer_wait: default_answer_wait(),
@@ -114,6 +126,12 @@ one_word!(RecordFormat, "RecordFormat", {
     "enum": ["avro", "gor", "gor.gz", "har", "har.gz", "jsonl", "jsonl.gz"],
 });
 
+fn default_both() -> bool {
+    true
+}
+fn is_off(switch: &bool) -> bool {
+    !switch
+}
 fn default_max_body() -> ByteSize {
     ByteSize::mib(10)
 }

@@ -27,6 +27,7 @@ impl Config {
                 }
                 (wanted, _) => wanted.clone(),
             },
+            discard: wanted.discard,
             fraction: wanted.fraction,
             pipeline: wanted.pipeline.clone(),
             marker: wanted.marker.clone(),

@@ -53,6 +53,8 @@ pub struct FileOptions {
     pub rotate_size: Option<u64>,
     /// A new file is begun by the first block that comes when the file is this old; none while nothing comes.
     pub rotate_interval: Option<Duration>,
+    /// A new file is begun by the first block that comes when the name's conversions say another time.
+    pub rotate_by_name: bool,
     /// The most bytes all files of this recording take together; beyond it the oldest finished ones are removed. The current
     /// one never is, nor a file that is not a recording, that has none of this recording's names, or that is being recorded to.
     pub keep: Option<u64>,
@@ -63,11 +65,11 @@ impl FileOptions {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let format = Format::of(&path).unwrap_or(Format::AVRO);
-        FileOptions { path, format, rotate_size: None, rotate_interval: None, keep: None }
+        FileOptions { path, format, rotate_size: None, rotate_interval: None, rotate_by_name: false, keep: None }
     }
 
     fn rotates(&self) -> bool {
-        self.rotate_size.is_some() || self.rotate_interval.is_some()
+        self.rotate_size.is_some() || self.rotate_interval.is_some() || self.rotate_by_name
     }
 }
 
@@ -101,6 +103,8 @@ pub struct RecordingFile {
 struct Current {
     file: File,
     path: PathBuf,
+    /// What the name said of the time when it was begun or opened.
+    stem: String,
     marker: [u8; MARKER_LENGTH],
     /// When the file was begun.
     begun: SystemTime,
@@ -138,15 +142,16 @@ impl RecordingFile {
             let (path, found) = (options.path.clone(), "Avro within gzip".to_owned());
             return Err(FileError::Name { path, found, expected: ".avro, whose blocks are compressed already" });
         }
-        let (path, standing) = find(&names, &options, now, Lock::Exclusive)?;
+        let stem = names.stem_at(now);
+        let (path, standing) = find(&names, &options, &stem, Lock::Exclusive)?;
         let shape = Shape::of(options.format).map_err(FileError::io(&path, "compress for it"))?;
         let tail = shape.tail().map_err(FileError::io(&path, "compress for it"))?;
         let mut opened = Opened { path: path.clone(), blocks: 0, cut: 0, damaged: 0 };
         let current = match standing {
-            Standing::Nothing => Current::begin(&shape, path, now)?,
+            Standing::Nothing => Current::begin(&shape, path, stem, now)?,
             Standing::Bare(file) => {
                 opened.cut = file.metadata().map_err(FileError::io(&path, "look at it"))?.len();
-                Current::begin_in(&shape, file, path, now)?
+                Current::begin_in(&shape, file, path, stem, now)?
             }
             Standing::Recording(found) => {
                 let extent = found.extent;
@@ -160,6 +165,7 @@ impl RecordingFile {
                 Current {
                     file: found.file,
                     path,
+                    stem,
                     marker: found.marker,
                     begun: found.made.unwrap_or(now),
                     has_blocks: extent.blocks > 0,
@@ -227,7 +233,10 @@ impl RecordingFile {
         let age = now.duration_since(self.current.begun).unwrap_or_default();
         let full = self.options.rotate_size.is_some_and(|size| self.current.end + length > size);
         let old = self.options.rotate_interval.is_some_and(|interval| age >= interval);
-        self.current.has_blocks && (full || old)
+        // Not where the clock was set back.
+        let later = self.options.rotate_by_name && now > self.current.begun;
+        let renamed = later && self.names.stem_at(now) != self.current.stem;
+        self.current.has_blocks && (full || old || renamed)
     }
 
     fn rotate(&mut self, now: SystemTime) -> Result<(), FileError> {
@@ -237,7 +246,7 @@ impl RecordingFile {
             Some(highest) => highest.saturating_add(1),
         };
         // The present file stays where this fails, and the next block tries again.
-        self.current = Current::begin(&self.shape, self.names.path(&stem, number), now)?;
+        self.current = Current::begin(&self.shape, self.names.path(&stem, number), stem, now)?;
         tracing::info!(path = %self.current.path.display(), "began a new recording file");
         self.prune();
         Ok(())
@@ -252,21 +261,21 @@ impl RecordingFile {
 
 impl Current {
     /// Begins a file that is not there yet, and removes it again where not even its header can be written.
-    fn begin(shape: &Shape, path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
+    fn begin(shape: &Shape, path: PathBuf, stem: String, now: SystemTime) -> Result<Self, FileError> {
         let file = create(&path)?;
-        Self::begin_in(shape, file, path.clone(), now).inspect_err(|_| {
+        Self::begin_in(shape, file, path.clone(), stem, now).inspect_err(|_| {
             let _ = fs::remove_file(&path);
         })
     }
 
     /// Begins in a file with nothing of worth in it.
-    fn begin_in(shape: &Shape, file: File, path: PathBuf, now: SystemTime) -> Result<Self, FileError> {
+    fn begin_in(shape: &Shape, file: File, path: PathBuf, stem: String, now: SystemTime) -> Result<Self, FileError> {
         let marker = avro::new_marker().map_err(FileError::io(&path, "make a marker for it"))?;
         let head = shape.head(&marker).and_then(|head| Ok((head, shape.tail()?)));
         let (mut head, tail) = head.map_err(FileError::io(&path, "compress for it"))?;
         head.extend_from_slice(&tail);
         let behind = tail.len();
-        let mut current = Current { file, path, marker, begun: now, has_blocks: false, end: 0, tail, torn: true };
+        let mut current = Current { file, path, stem, marker, begun: now, has_blocks: false, end: 0, tail, torn: true };
         current.append(&head, behind).map_err(|source| FileError::Io {
             path: current.path.clone(),
             action: "write its header",
@@ -303,20 +312,14 @@ impl Current {
 /// be that of the very process whose new configuration is being checked.
 pub fn check(options: &FileOptions) -> Result<(), FileError> {
     let names = NamePattern::new(&options.path)?;
-    find(&names, options, SystemTime::now(), Lock::Shared).map(drop)
+    find(&names, options, &names.stem_at(SystemTime::now()), Lock::Shared).map(drop)
 }
 
 /// The file to record to, and what is there.
-fn find(
-    names: &NamePattern,
-    options: &FileOptions,
-    now: SystemTime,
-    lock: Lock,
-) -> Result<(PathBuf, Standing), FileError> {
-    let stem = names.stem_at(now);
-    let mut number = if options.rotates() { highest_number(names, &stem)?.unwrap_or(0) } else { 0 };
+fn find(names: &NamePattern, options: &FileOptions, stem: &str, lock: Lock) -> Result<(PathBuf, Standing), FileError> {
+    let mut number = if options.rotates() { highest_number(names, stem)?.unwrap_or(0) } else { 0 };
     loop {
-        let path = names.path(&stem, number);
+        let path = names.path(stem, number);
         match look(&path, names.folder(), lock, options.format) {
             // The name as given has to be ours; one that we numbered gives way to whatever else took it.
             Err(FileError::Foreign { .. } | FileError::NotAFile { .. }) if number > 0 => number += 1,

@@ -36,6 +36,8 @@ pub(super) const READ_AHEAD: u64 = 4 * 1024 * 1024;
 
 /// The sink that writes a recording.
 pub struct Recorder {
+    responses: bool,
+    answers: bool,
     max_body: u64,
     flush_bytes: usize,
     flush_interval: Duration,
@@ -57,6 +59,8 @@ impl Recorder {
     ) -> Result<Recorder, FileError> {
         let flush_bytes = usize::try_from(config.flush_bytes.bytes()).unwrap_or(usize::MAX);
         Ok(Recorder {
+            responses: config.responses,
+            answers: config.answers,
             max_body: config.max_body.bytes(),
             flush_bytes,
             flush_interval: config.flush_interval.0,
@@ -82,7 +86,7 @@ impl Recorder {
     /// Records an exchange whose bodies have been read. What is left of it then is its head and the like, which the caller has just read: it is
     /// freed at once.
     async fn push(&self, collecting: &mut Collecting, account: Account) {
-        if collecting.is_answered() {
+        if self.answers && collecting.is_answered() {
             collecting.read_answers(self.answer_wait).await;
         }
         let mut batch = self.batch();
@@ -137,7 +141,7 @@ impl Sink for Recorder {
                 // A task for one that has nothing to wait for would cost as much as all else that is done for it, and so are most that a
                 // listener offers.
                 let is_over = exchange.is_over() && exchange.own_changes().is_empty();
-                let mut begun = Collecting::new(exchange);
+                let mut begun = Collecting::new(exchange, recorder.responses);
                 match if is_over { begun.take(recorder.max_body) } else { Ok(false) } {
                     Ok(true) => recorder.push(&mut begun, account).await,
                     Ok(false) => {

@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 
 use crate::collected::Collected;
 use crate::condition::{Condition, target_parts};
-use crate::config::{BodyEdits, PathEdit, RewriteConfig};
+use crate::config::{BodyEdits, HostEdit, PathEdit, RewriteConfig};
 use crate::content::form::{self, Pair};
 use crate::exchange::Exchange;
 use crate::http1::{Framing, RequestHead, request_framing};
@@ -39,7 +39,7 @@ pub(crate) const FRAMING: [&str; 10] = [
     "upgrade",
 ];
 
-/// Rewrites the request as configured, in the order: method, path, query, host, headers, cookies, body; and the response when it comes.
+/// Rewrites the request as configured, in the order: method, target, path, query, host, headers, cookies, body; and the response when it comes.
 pub struct Rewrite(Arc<Inner>);
 
 struct Inner {
@@ -156,8 +156,18 @@ impl Inner {
         Some((edits, edits.bound(&exchange.request.headers).filter(|_| has_body)?))
     }
 
+    /// The new target; none where it stays as it is.
+    fn target(&self, seen: &Exchange) -> Option<Bytes> {
+        let old = &seen.request.target;
+        match self.config.target.iter().find(|edit| edit.found.regex().is_match(old)) {
+            Some(edit) => Some(target(&edit.found.regex().replace_all(old, edit.with.as_bytes()))),
+            // One that has edits of the whole has none of its parts.
+            None => (self.path.is_some() || !self.config.query.is_empty()).then(|| self.of_parts(seen)),
+        }
+    }
+
     /// The target, with another path and query. What stands before them stays.
-    fn target(&self, seen: &Exchange) -> Bytes {
+    fn of_parts(&self, seen: &Exchange) -> Bytes {
         let facts = seen.facts();
         let (whole, path, query) = (facts.target, facts.path(), facts.query());
         let before = &whole[..whole.len() - path.len() - query.map_or(0, |query| query.len() + 1)];
@@ -198,8 +208,8 @@ impl<'a> NewHead<'a> {
         let (headers, cookies) = (Some(&config.header), Some(&config.cookie));
         NewHead {
             method: config.method.as_ref().map(|method| Bytes::copy_from_slice(method.as_str().as_bytes())),
-            target: (stage.path.is_some() || !config.query.is_empty()).then(|| stage.target(seen)),
-            host: config.host.as_ref().map(|host| value(host.fill(seen))),
+            target: stage.target(seen),
+            host: config.host.as_ref().and_then(|edit| host(edit, seen)).map(value),
             headers: headers.filter(|edits| !edits.is_empty()).map(|edits| Editor::of_headers(edits, seen)),
             cookies: cookies.filter(|edits| !edits.is_empty()).map(|edits| Editor::new(edits, seen)),
         }
@@ -252,6 +262,30 @@ impl NewPath {
             _ => path.into(),
         }
     }
+}
+
+/// The new host; none where it stays as it is.
+fn host(edit: &HostEdit, seen: &Exchange) -> Option<Bytes> {
+    match edit {
+        HostEdit::Whole(template) => Some(template.fill(seen)),
+        HostEdit::Found(edit) => {
+            let (found, host) = (edit.found.regex(), seen.request.headers.get("host")?);
+            found.is_match(host).then(|| found.replace_all(host, edit.with.as_bytes()).into_owned().into())
+        }
+    }
+}
+
+/// What was made of a target as one that ends nothing (white space, controls and `#` are percent-encoded) and begins as one does (RFC 9112 §3.2).
+fn target(new: &[u8]) -> Bytes {
+    let begins = new.first() == Some(&b'/') || new == b"*" || new.windows(3).any(|three| three == b"://");
+    let mut target = if begins { Vec::new() } else { vec![b'/'] };
+    for &b in new {
+        match b {
+            0..=b' ' | 0x7f | b'#' => target.extend_from_slice(format!("%{b:02X}").as_bytes()),
+            b => target.push(b),
+        }
+    }
+    target.into()
 }
 
 /// An absolute target without what another host would contradict.

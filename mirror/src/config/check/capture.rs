@@ -18,7 +18,11 @@ const MOST_BLOCK_TIME_MS: u128 = 10_000;
 
 impl Config {
     pub(super) fn check_captures(&self, findings: &mut Findings<'_>) {
-        if !self.capture.is_empty() && self.shadow.is_empty() && self.record.is_none() && !findings.is_unread("record")
+        if !self.capture.is_empty()
+            && !self.discard
+            && self.shadow.is_empty()
+            && self.record.is_none()
+            && !findings.is_unread("record")
         {
             findings
                 .missing("shadow", "a target, or something to `record` to: what is captured goes nowhere otherwise");

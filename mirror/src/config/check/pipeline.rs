@@ -2,8 +2,8 @@
 
 use super::{Findings, middleware};
 use crate::config::{
-    BodyEdits, Config, Edits, Encoding, HashConfig, JsonEdits, PathEdit, RedactConfig, Replacement, RewriteConfig,
-    ShadowConfig, SplitConfig, StageConfig,
+    BodyEdits, Config, Edits, Encoding, FractionConfig, FractionRule, HashConfig, JsonEdits, PathEdit, RedactConfig,
+    Replacement, RewriteConfig, ShadowConfig, SplitConfig, StageConfig,
 };
 use crate::stage::{FRAMING, read_key};
 use crate::template::Template;
@@ -24,6 +24,12 @@ impl Config {
                 match stage {
                     StageConfig::Filter(filter) if filter.allow.is_none() && filter.deny.is_none() => {
                         findings.missing(&at("filter"), "`allow` or `deny`, or a condition");
+                    }
+                    StageConfig::Fraction(FractionConfig { by: None, rule: FractionRule::Goreplay, .. }) => {
+                        findings.missing(
+                            &at("fraction.by"),
+                            "what tells users apart, as GoReplay's rule goes by its value",
+                        );
                     }
                     StageConfig::Rate(rate) if rate.requests.is_none() && rate.bytes.is_none() => {
                         findings.missing(&at("rate"), "`requests` or `bytes`, or a rate");
@@ -92,10 +98,14 @@ fn check_rewrite(key: &str, rewrite: &RewriteConfig, findings: &mut Findings<'_>
     if (RewriteConfig { when: rewrite.when.clone(), ..RewriteConfig::default() }) == *rewrite {
         findings.missing(
             key,
-            "something to rewrite: `method`, `host`, `path`, `query`, `header`, `cookie`, `body` or `response`",
+            "something to rewrite: `method`, `host`, `target`, `path`, `query`, `header`, `cookie`, `body` or `response`",
         );
     }
-    let RewriteConfig { path, header, cookie, body, response, .. } = rewrite;
+    let RewriteConfig { target, path, query, header, cookie, body, response, .. } = rewrite;
+    if !target.is_empty() && (path.is_some() || !query.is_empty()) {
+        findings
+            .missing(&format!("{key}.target"), "`target`, or `path` and `query`, which are its parts, and not both");
+    }
     let of_response = format!("{key}.response");
     for (key, body) in [(key, body), (of_response.as_str(), &response.body)] {
         if let Some(body) = body {

@@ -140,8 +140,8 @@ fn plain(expected: &str) -> String {
     }
 }
 
-/// The known keys that `key` is likely a slip of.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
+/// The known names that `key` is likely a slip of: as few letters away as any, and not more than a quarter of its own and one.
+pub fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
     if key.len() > 64 {
         // Longer than any key, and the distance takes its square.
         return Vec::new();

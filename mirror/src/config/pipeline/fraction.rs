@@ -16,13 +16,34 @@ pub struct FractionConfig {
     /// itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Key>,
+    /// How users are chosen.
+    #[serde(default, skip_serializing_if = "FractionRule::is_ours")]
+    pub rule: FractionRule,
+}
+
+/// How the users are chosen that a fraction takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FractionRule {
+    /// By a hash that any fraction is exact for.
+    #[default]
+    Mirror,
+    /// As GoReplay's `--http-header-limiter` and `--http-param-limiter` choose, so that the same users are taken as with it: where the value's FNV-1a
+    /// hash of 32 bits, modulo 100, is below the percentage. A request without such a value goes on.
+    Goreplay,
+}
+
+impl FractionRule {
+    fn is_ours(&self) -> bool {
+        *self == FractionRule::Mirror
+    }
 }
 
 impl FromWord for FractionConfig {
     const FORMS: &'static str = "a fraction, as in 10%, or a map with the keys `of` and `by`";
 
     fn from_word(word: &str) -> Result<Self, Expected> {
-        Ok(FractionConfig { of: word.parse()?, by: None })
+        Ok(FractionConfig { of: word.parse()?, by: None, rule: FractionRule::default() })
     }
 
     fn word_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::Pattern;
 use crate::config::condition::Several;
-use crate::config::forms::FromWord;
+use crate::config::forms::{FromWord, one_or_list};
 use crate::config::text::one_word;
 use crate::config::{ConditionConfig, Expected};
 use crate::template::Template;
 
 mod body;
+mod host;
 
 pub use body::{BodyBound, BodyEdits, Encoding, Found, JsonEdits, NewStatus, NewValue, ResponseEdits, Unreadable};
+pub use host::HostEdit;
 
 /// Changes the request, and the response. Values are templates, filled from the request as it comes to this stage: `{host}`, `{header.X-User}`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +31,11 @@ pub struct RewriteConfig {
     pub method: Option<Token>,
     /// The host, with its port where it has one. (A target's own `host` setting goes over it.)
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<Template>,
+    pub host: Option<HostEdit>,
+    /// The target, which is the path with the query: a map with `match` and `with`, or a list, of which the first that is found is the one.
+    #[serde(deserialize_with = "one_or_list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "targets_schema")]
+    pub target: Vec<TargetEdit>,
     /// The path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathEdit>,
@@ -52,6 +58,22 @@ pub struct RewriteConfig {
 
 fn is_default<T: Default + PartialEq>(it: &T) -> bool {
     *it == T::default()
+}
+
+fn targets_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<TargetEdit>();
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+/// A target is replaced where an expression is found in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetEdit {
+    /// A regular expression: each place where it is found is replaced.
+    #[serde(rename = "match")]
+    pub found: Expression,
+    /// What comes in its place; `$1` or `${name}` are what its groups found.
+    pub with: String,
 }
 
 /// A path is replaced whole (`with` alone), by its beginning (`prefix`), or where an expression is found in it (`match`).
@@ -207,8 +229,7 @@ one_word!(Template, "Template", {
 });
 
 impl FromWord for RewriteConfig {
-    const FORMS: &'static str =
-        "a map of what to rewrite: `method`, `host`, `path`, `query`, `header`, `cookie`, `body` or `response`";
+    const FORMS: &'static str = "a map of what to rewrite: `method`, `host`, `target`, `path`, `query`, `header`, `cookie`, `body` or `response`";
 
     fn from_word(_: &str) -> Result<Self, Expected> {
         Err(Self::FORMS.into())

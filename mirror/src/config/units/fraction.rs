@@ -43,6 +43,11 @@ impl Fraction {
         // hash / 2^64 < numerator / denominator, without a division: both products fit in 128 bits.
         u128::from(hash) * u128::from(self.denominator) < u128::from(self.numerator) << 64
     }
+
+    /// Whether the one with this number, of a hundred that are counted from 0, is in: the first so many are.
+    pub fn takes_of_hundred(self, number: u32) -> bool {
+        u128::from(number) * u128::from(self.denominator) < u128::from(self.numerator) * 100
+    }
 }
 
 /// The finalizer of SplitMix64: every input bit flips every output bit with a probability near one half, so that ids that count
@@ -191,6 +196,12 @@ mod tests {
                 assert!((taken - expected).abs() < 5.0 * expected.sqrt(), "{text}: {taken} of 100000");
             }
         }
+    }
+
+    #[test]
+    fn the_first_of_a_hundred() {
+        let taken = |text| (0..100).filter(|number| fraction(text).takes_of_hundred(*number)).count();
+        assert_eq!(["0%", "1%", "25%", "99%", "100%"].map(taken), [0, 1, 25, 99, 100]);
     }
 
     proptest! {

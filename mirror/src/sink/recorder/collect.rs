@@ -24,6 +24,8 @@ pub(super) struct Collecting {
     exchange: Exchange,
     request: Body,
     response: Body,
+    /// Whether the response is recorded, which others may see in any case.
+    responses: bool,
     answers: Vec<RecordedAnswer>,
 }
 
@@ -57,9 +59,10 @@ struct Body {
 }
 
 impl Collecting {
-    pub(super) fn new(mut exchange: Exchange) -> Collecting {
+    pub(super) fn new(mut exchange: Exchange, responses: bool) -> Collecting {
         let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
-        Collecting { exchange, request: Body::of(request), response: Body::of(response), answers: Vec::new() }
+        let response = Body::of(response.filter(|_| responses));
+        Collecting { exchange, request: Body::of(request), response, responses, answers: Vec::new() }
     }
 
     /// Takes what is there of both bodies, and tells whether that was all.
@@ -113,6 +116,9 @@ impl Collecting {
             true => Some("ambiguous framing"),
             false => (odd || exchange.request.odd).then_some("malformed head"),
         };
+        if !self.responses {
+            return batch.encode(&self.view::<Header>(None, &trailers, doubt(false)));
+        }
         let looked = exchange.look_at_response(|response| {
             let (at, head) = response?;
             let (version, status, reason, headers) = (head.version(), head.status, head.reason, head.headers);

@@ -28,6 +28,7 @@ pub fn file_options(config: &RecordConfig) -> FileOptions {
         format: config.format(),
         rotate_size: config.rotate_size.map(|size| size.bytes()),
         rotate_interval: config.rotate_interval.map(|period| period.0),
+        rotate_by_name: config.rotate_by_name,
         keep: config.keep.map(|size| size.bytes()),
     }
 }

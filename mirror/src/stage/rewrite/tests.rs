@@ -27,6 +27,14 @@ fn one_edit_changes_one_thing() {
     for (yaml, from, to) in [
         ("method: PURGE", "POST", "PURGE"),
         ("host: staging.example", "shop.example:8080", "staging.example"),
+        ("host: {match: '^shop[.](.*):8080', with: '$1'}", "shop.example:8080", "example"),
+        ("host: {match: '^other', with: x}", "", ""),
+        ("target: {match: '/v1/(\\w+)[?]id=', with: '/v2/${1}?user='}", "/api/v1/users?id=7", "/api/v2/users?user=7"),
+        (
+            "target: [{match: '^/none', with: /a}, {match: '^/api', with: 'b c'}, {match: debug, with: ''}]",
+            "/api/v1/users",
+            "/b%20c/v1/users",
+        ),
         ("host: '{header.x-a}.{client}'", "shop.example:8080", "1.10.1.2.3"),
         ("path: {prefix: /api/v1, with: /v2}", "/api/v1/users", "/v2/users"),
         ("path: {prefix: /api/v1/, with: /}", "/api/v1/users", "/users"),

@@ -97,6 +97,26 @@ fn rotation_by_time_takes_the_name_of_the_time_and_never_a_name_that_is_taken() 
 }
 
 #[test]
+fn rotation_by_name_begins_a_file_when_the_name_says_another_time() {
+    let folder = Folder::new();
+    let mut options = folder.options("t-%H%M.avro");
+    options.rotate_by_name = true;
+    let (mut file, _) = RecordingFile::open_at(options.clone(), noon(0)).unwrap();
+    for (id, at) in [(1, 0), (2, 54), (3, 55), (4, 10), (5, 114), (6, 300)] {
+        file.write_block_at(&block([id]), noon(at)).unwrap();
+    }
+    drop(file);
+    let expected: [(&str, &[u128]); 3] = [("t-1200.avro", &[1, 2]), ("t-1201.avro", &[3, 4, 5]), ("t-1205.avro", &[6])];
+    folder.assert_listing(&expected);
+
+    // Within the minute that was begun, it goes on.
+    let (mut file, opened) = RecordingFile::open_at(options, noon(301)).unwrap();
+    assert_eq!(opened.blocks, 1);
+    file.write_block_at(&block([7]), noon(302)).unwrap();
+    folder.assert_listing(&[expected[0], expected[1], ("t-1205.avro", &[6, 7])]);
+}
+
+#[test]
 fn a_limit_removes_the_oldest_of_its_own_files_and_nothing_else() {
     let folder = Folder::new();
     let one = size_of_one();
