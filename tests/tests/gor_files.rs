@@ -155,7 +155,8 @@ fn goreplays_own_files_are_replayed() {
         let summary = replay(&folder, &target, flags);
         let mut sent = lines(&target);
         // What is due at the same time arrives in any order.
-        (sent.sort_unstable(), expected.sort_unstable());
+        sent.sort_unstable();
+        expected.sort_unstable();
         assert_eq!((sent, summary.seen), (expected.iter().map(ToString::to_string).collect(), expected.len() as u64));
         let bodies: Vec<String> = target.requests().iter().map(|request| request.text()).collect();
         assert!(bodies.iter().any(|body| body == "a=1&b=2"), "{bodies:?}");
