@@ -1,6 +1,7 @@
 //! Recordings: files of exchanges.
 //!
-//! A [`Record`] is one exchange as plain data, the same for every format; each format is one file below `recording/`.
+//! A [`Record`] is one exchange as plain data, the same for every format; each format is one file below `recording/`, behind [`ReadRecords`] and
+//! [`WriteRecords`]. [`avro`], [`har`] and [`jsonl`] hold all that a record has, [`gor`] what GoReplay knows; any of them may be compressed as a whole.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};

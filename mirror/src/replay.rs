@@ -83,7 +83,7 @@ impl Opened {
     /// Every recording that cannot be read.
     pub fn open(config: &Config) -> Result<Option<Opened>, Vec<OpenError>> {
         let Some(replay) = &config.replay else { return Ok(None) };
-        Ok(Some(Opened { recordings: Recordings::open(&replay.files)? }))
+        Ok(Some(Opened { recordings: Recordings::open_with(&replay.files, &reader::options(replay))? }))
     }
 
     /// Begins to send what is read.

@@ -144,21 +144,11 @@ impl Tap {
 
     /// The same for a source that only saw it pass. Of what follows, [`ExchangeWriter::at`] tells the times.
     pub fn begin_passed(&self, head: Bytes, origin: Origin, passed: Passed) -> Option<ExchangeWriter> {
-        self.begin_at(head, origin, passed, None)
+        self.begin_again(head, origin, passed, None)
     }
 
-    /// The same for one that passed once, and is now due again.
+    /// The same for one that may have passed before and is now due again.
     pub(crate) fn begin_again(
-        &self,
-        head: Bytes,
-        origin: Origin,
-        passed: Passed,
-        replayed: Replayed,
-    ) -> Option<ExchangeWriter> {
-        self.begin_at(head, origin, passed, Some(replayed))
-    }
-
-    fn begin_at(
         &self,
         head: Bytes,
         origin: Origin,
@@ -335,6 +325,13 @@ impl ExchangeWriter {
         self.shared.id
     }
 
+    /// It arrives now, whatever of it is still to come: a body that is longer than what may be held has to be read while it is written.
+    pub(crate) fn arrive(&mut self) {
+        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
+            let _ = arrivals.send(arrival);
+        }
+    }
+
     /// The application's address; the first one told is kept.
     pub fn upstream(&self, address: SocketAddr) {
         let _ = self.shared.upstream.set(address);
@@ -423,9 +420,7 @@ impl ExchangeWriter {
         let _ = self.shared.ended.set((self.clock.elapsed(), abort));
         // Last, because readers take it for the end of the exchange.
         self.response.end(body);
-        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
-            let _ = arrivals.send(arrival);
-        }
+        self.arrive();
     }
 }
 

@@ -206,7 +206,7 @@ def timing_reaches(samples: List[Sample]) -> List[Reach]:
 
 
 def median(samples: List[Sample], peer: str, name: str) -> float:
-    values = [sample[name] for sample in samples if sample["peer"] == peer and sample[name] is not None]
+    values = [sample[name] for sample in samples if sample["peer"] == peer and sample.get(name) is not None]
     return statistics.median(values) if values else 0
 
 
@@ -226,10 +226,8 @@ def markdown(results: Dict[str, Any], reaches: List[Reach]) -> str:
     if results["fast"]:
         rows = []
         for peer in dict.fromkeys(sample["peer"] for sample in results["fast"]):
-            own = [sample for sample in results["fast"] if sample["peer"] == peer]
-            cells = [median(own, peer, "rps"), median([{"cpu_us": None, **s} for s in own], peer, "cpu_us") or None]
-            memory = median([{"peak_rss_mb": None, **s} for s in own], peer, "peak_rss_mb") or None
-            rows.append([peer, number(cells[0], 0), number(cells[1], 1), number(memory, 1)])
+            rate, cpu, memory = (median(results["fast"], peer, name) for name in ("rps", "cpu_us", "peak_rss_mb"))
+            rows.append([peer, number(rate, 0), number(cpu or None, 1), number(memory or None, 1)])
         sections += ["## As fast as it goes", table(["program", "requests/s", "CPU µs a request", "peak RSS MB"], rows)]
     if results["timing"]:
         rows = [

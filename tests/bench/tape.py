@@ -8,7 +8,7 @@ from pathlib import Path
 
 SCHEMA = Path(__file__).resolve().parents[2] / "mirror/src/recording/avro/exchange.avsc"
 FIRST = datetime(2026, 11, 24, 9, tzinfo=timezone.utc)
-SEPARATOR = "\n\N{MONKEY}\N{SEE-NO-EVIL MONKEY}\N{SPEAK-NO-EVIL MONKEY}\n".encode()
+SEPARATOR = "\n\N{MONKEY FACE}\N{SEE-NO-EVIL MONKEY}\N{HEAR-NO-EVIL MONKEY}\n".encode()
 
 
 def exchanges(count, rate, path, host):

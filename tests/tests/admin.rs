@@ -93,6 +93,7 @@ fn every_queue_bound_and_loss_is_a_metric_from_the_start() {
             "incomplete",
             "malformed",
             "ambiguous",
+            "format",
             "disk_slow",
             "shutdown",
         ] {

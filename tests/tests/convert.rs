@@ -198,7 +198,9 @@ fn captures_are_read_as_recordings_are() {
     let mut pcap = Pcap::default();
     let mut talk = Talk::open(&mut pcap, 40_001);
     for number in 1..=3 {
-        talk.client(&mut pcap, format!("GET /{number} HTTP/1.1\r\nHost: shop\r\n\r\n"));
+        // One of them is a copy of somebody's.
+        let marker = if number == 3 { "x-mirror-shadow: 1\r\n" } else { "" };
+        talk.client(&mut pcap, format!("GET /{number} HTTP/1.1\r\nHost: shop\r\n{marker}\r\n"));
         talk.server(&mut pcap, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     }
     talk.close(&mut pcap);

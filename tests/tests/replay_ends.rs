@@ -156,6 +156,7 @@ fn what_is_asked_for_is_shown() {
         "  speed: 1000%\n",
         "  loop: forever\n",
         "  concurrency: 1024\n",
+        "  connect_timeout: 5s\n",
         "    by: connection\n",
     ] {
         assert!(output.status.success() && shown.contains(line), "{line}: {output:?}");

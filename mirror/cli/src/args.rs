@@ -172,7 +172,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", help_heading = "Shadow")]
     pub(crate) shadow_queue: Option<String>,
 
-    /// Recording to write: `traffic.avro`, `traffic-%Y%m%d-%H%M%S.avro`.
+    /// Recording to write: `traffic.avro`, `traffic-%Y%m%d-%H%M%S.avro`; `.gor`, `.har` and `.jsonl`, with `.gz` behind them or not, are written too.
+    /// `-` is stdout, in JSON Lines.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub(crate) record: Option<OsString>,
     /// Longer bodies are cut in the recording [default: 10MiB].

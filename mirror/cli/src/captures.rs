@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mirror::config::{AdminConfig, ByteSize, CaptureConfig, Config, Fault, Faults, Ports, RecordConfig};
+use mirror::config::{AdminConfig, ByteSize, CaptureConfig, Config, Fault, Faults, MarkerConfig, Ports, RecordConfig};
 use tempfile::TempDir;
 
 use crate::chosen::told;
@@ -92,8 +92,14 @@ fn record(capture: CaptureConfig, recording: &Path, interrupt: &Interrupt) -> Re
     let file = capture.to_string();
     let mut record = RecordConfig::new(recording);
     record.max_body = MAX_BODY;
-    let config =
-        Config { capture: vec![capture], record: Some(record), admin: AdminConfig::off(), ..Config::default() };
+    let config = Config {
+        capture: vec![capture],
+        record: Some(record),
+        admin: AdminConfig::off(),
+        // Copies too are what was captured.
+        marker: MarkerConfig::Off,
+        ..Config::default()
+    };
     let runtime = control_runtime().map_err(|error| Failed::System(error.into()))?;
     let (summary, cut) = Running::start(&config, runtime, None, None)?.read_out(|| interrupt.came());
     let lost: u64 = summary.sinks.iter().map(|sink| sink.dropped + sink.failed).sum();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mirror::recording::{Recordings, Unheld, WriteRecords};
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::{CUT_SHORT, Interrupt};
 
 mod args;
 mod output;
@@ -45,7 +45,7 @@ pub(crate) fn run(convert: &Convert) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error).with_context(failed),
         Ok(None) => {
             eprintln!("{WHAT}: interrupted: {} is as it was", convert.place);
-            return Ok(ExitCode::FAILURE);
+            return Ok(CUT_SHORT.into());
         }
         Ok(Some(done)) => done,
     };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mirror::recording::Record;
 
 use crate::chosen::{self, Opened};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{CUT_SHORT, Interrupt};
 
 mod args;
 mod follow;
@@ -88,7 +88,12 @@ pub(crate) fn run(inspect: &Inspect) -> anyhow::Result<ExitCode> {
         }
         Ok(()) => true,
     };
-    Ok(if source.tell_losses() && whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let sound = source.tell_losses() && whole;
+    // What is followed ends no other way.
+    if interrupt.came() && !inspect.follow {
+        return Ok(CUT_SHORT.into());
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 enum Failed {

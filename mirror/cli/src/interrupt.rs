@@ -19,7 +19,7 @@ pub(crate) struct Interrupt {
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What shells show for a process that Ctrl-C ended.
-const CUT_SHORT: i32 = 130;
+pub(crate) const CUT_SHORT: u8 = 130;
 
 impl Interrupt {
     /// Watches from here on. The second signal ends the process at once, and so does the first when nobody has asked for it in time.
@@ -44,7 +44,7 @@ impl Interrupt {
                     () = tokio::time::sleep(GRACE) => {}
                 }
                 told.remove_unfinished();
-                std::process::exit(CUT_SHORT);
+                std::process::exit(CUT_SHORT.into());
             });
         })?;
         Ok(watched)

@@ -21,6 +21,9 @@ pub use passes::Passes;
 pub use speed::Speed;
 
 /// Recordings that are sent again, in place of live traffic. In YAML a plain string or list is the files.
+///
+/// Targets that do not say otherwise are never left alone for failures (`backoff`), as each request is to be sent, and have 5 s to take a connection
+/// (`connect_timeout`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {
@@ -93,6 +96,10 @@ pub enum Arrivals {
 }
 
 impl ReplayConfig {
+    /// What a target has to take a connection, where it does not say its own. An open loop opens many at once when a target pauses; those that its
+    /// listen queue has no room for are tried again by the kernel after 1 s and 3 s, and then come late and not never.
+    pub(super) const CONNECT_TIMEOUT: Period = Period(Duration::from_secs(5));
+
     /// These files, with the default for all else.
     pub fn new(files: Vec<PathBuf>) -> Self {
         ReplayConfig {

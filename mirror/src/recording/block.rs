@@ -125,6 +125,11 @@ impl PlainEncoder {
         self.bytes.len()
     }
 
+    /// What of the records so far the format has no place for.
+    pub(crate) fn unheld(&self) -> &Unheld {
+        &self.unheld
+    }
+
     pub(crate) fn take(&mut self) -> PlainBlock {
         let room = self.capacity.min(self.bytes.len());
         let mut bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room));

@@ -5,6 +5,9 @@
 //! next [`RecordingFile::open`] cuts off. Nothing is synced to the medium: a process that dies loses nothing that was written,
 //! a machine that loses power may lose what its kernel had not written out yet.
 //!
+//! A block of Avro is compressed here; one of another format is its own bytes already, and in a compressed file a gzip member of its own. What a HAR ends
+//! with is written behind every block, and the next block over it, so that the file is a document at any time.
+//!
 //! ```text
 //! traffic.avro                    no rotation: this file, always
 //! traffic.avro, traffic.1.avro …  rotation without conversions: the highest number is the newest

@@ -26,6 +26,7 @@ mod entry;
 mod foreign;
 mod reader;
 mod scan;
+mod shown;
 
 pub(super) use entry::encode;
 pub(super) use reader::{Reader, is_ours, measure};

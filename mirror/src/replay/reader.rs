@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
 
 use super::ahead::{Ahead, Item};
 use super::progress::{Ending, Progress};
 use super::request::Request;
 use crate::config::{Passes, ReplayConfig};
-use crate::recording::{Moment, Recordings};
+use crate::recording::{ReadOptions, Recordings};
 
 /// How many requests are handed over at once.
 const BATCH: usize = 64;
@@ -20,8 +19,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 pub(super) struct Reader {
     files: Vec<PathBuf>,
     passes: Passes,
-    from: Option<Moment>,
-    to: Option<Moment>,
+    options: ReadOptions,
     marker: Option<String>,
     ahead: Arc<Ahead>,
     progress: Arc<Progress>,
@@ -34,8 +32,8 @@ impl Reader {
         ahead: Arc<Ahead>,
         progress: Arc<Progress>,
     ) -> Reader {
-        let ReplayConfig { files, passes, from, to, .. } = config.clone();
-        Reader { files, passes, from, to, marker, ahead, progress }
+        let ReplayConfig { files, passes, .. } = config.clone();
+        Reader { files, passes, options: options(config), marker, ahead, progress }
     }
 
     /// Reads all passes, the first of which is of what is open already.
@@ -57,7 +55,7 @@ impl Reader {
                 break;
             }
             pass += 1;
-            recordings = match Recordings::open(&self.files) {
+            recordings = match Recordings::open_with(&self.files, &self.options) {
                 Ok(recordings) => recordings,
                 Err(errors) => {
                     for error in errors {
@@ -74,7 +72,6 @@ impl Reader {
     /// Reads all once.
     fn pass(&self, recordings: &mut Recordings, is_first: bool) -> Read {
         let (mut batch, mut bytes, mut count) = (Vec::with_capacity(BATCH), 0, 0);
-        let mut first = None;
         for record in recordings.by_ref() {
             let record = match record {
                 Ok(record) => record,
@@ -85,15 +82,6 @@ impl Reader {
                     return Read::Enough;
                 }
             };
-            let begins = *first.get_or_insert(record.started);
-            let moment = |moment: Moment| -> SystemTime { moment.from(begins) };
-            if self.from.is_some_and(|from| record.started < moment(from)) {
-                continue;
-            }
-            // Those behind it may have begun before, by as much as one out of order is late.
-            if self.to.is_some_and(|to| record.started >= moment(to)) {
-                continue;
-            }
             if is_first {
                 self.progress.read.fetch_add(1, Relaxed);
             }
@@ -126,6 +114,11 @@ impl Reader {
         }
         Read::All(count)
     }
+}
+
+/// What of the recordings is replayed, by start.
+pub(super) fn options(config: &ReplayConfig) -> ReadOptions {
+    ReadOptions { from: config.from, to: config.to, ..ReadOptions::default() }
 }
 
 /// How far it read.

@@ -110,9 +110,9 @@ impl Request {
     pub(super) fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, room: &mut impl FnMut()) {
         let origin = Origin { source: SOURCE, client: self.client };
         let passed = Passed { server: self.server, at: now, ambiguous: false };
-        let Some(mut writer) = tap.begin_again(self.head, origin, passed, replayed) else { return };
+        let Some(mut writer) = tap.begin_again(self.head, origin, passed, Some(replayed)) else { return };
         let [request_end, response_start, end] = self.times;
-        write(&self.body, |piece| writer.data(piece), room);
+        write(&mut writer, &self.body, ExchangeWriter::data, room);
         writer.at(now + request_end.unwrap_or_default());
         writer.request_end(self.trailers);
         let response = self.response.filter(|_| writer.is_response_read());
@@ -160,7 +160,7 @@ fn respond(
     head.extend_from_slice(b"\r\n");
     writer.at(at);
     writer.respond(head.freeze());
-    write(&message.body, |piece| writer.response_data(piece), room);
+    write(writer, &message.body, ExchangeWriter::response_data, room);
     let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
     if message.truncated.is_some() {
         writer.response_lost(message.body_length.saturating_sub(kept));
@@ -168,17 +168,18 @@ fn respond(
     section(&message.trailers)
 }
 
-fn write(body: &[Bytes], mut append: impl FnMut(Bytes), room: &mut impl FnMut()) {
+fn write(writer: &mut ExchangeWriter, body: &[Bytes], append: fn(&mut ExchangeWriter, Bytes), room: &mut impl FnMut()) {
     let mut appended = 0;
     for whole in body {
         for at in (0..whole.len()).step_by(PIECE) {
             let piece = whole.slice(at..whole.len().min(at + PIECE));
             if appended >= PIECE {
+                writer.arrive();
                 room();
                 appended = 0;
             }
             appended += piece.len();
-            append(piece);
+            append(writer, piece);
         }
     }
 }

@@ -158,6 +158,9 @@ impl Sink for Recorder {
         // Settles what is still being collected as dropped at shutdown, before the last block.
         collecting.shutdown().await;
         recorder.flush();
+        if let Some(unheld) = recorder.batch().unheld() {
+            tracing::info!(%unheld, "the recording's format has no place for all that was recorded");
+        }
         if let Some(recorder) = Arc::into_inner(recorder) {
             recorder.disk.close(shutdown).await;
         }

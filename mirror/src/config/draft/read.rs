@@ -6,7 +6,7 @@
 use serde_path_to_error::Segment;
 
 use super::node::{Kind, Node, Step};
-use crate::config::{BackoffConfig, Config, Fault};
+use crate::config::{BackoffConfig, Config, Fault, ReplayConfig};
 
 /// More are not told: each costs a read of the whole tree, and nobody mends a hundred at a time.
 const MOST_FAULTS: usize = 100;
@@ -73,6 +73,9 @@ fn fit_targets(config: &mut Config, root: &Node) {
         };
         if !said("concurrency") {
             shadow.concurrency = replay.target_concurrency();
+        }
+        if !said("connect_timeout") {
+            shadow.connect_timeout = ReplayConfig::CONNECT_TIMEOUT;
         }
         if !said("backoff") {
             shadow.backoff = BackoffConfig::never();

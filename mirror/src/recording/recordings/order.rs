@@ -1,6 +1,6 @@
 //! Records in the order of their starts, out of one that is only nearly so.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::{Duration, SystemTime};
 
@@ -16,16 +16,13 @@ pub const REORDER_TIME: Duration = Duration::from_secs(60);
 /// tens of thousands of usual exchanges, or six with the longest bodies that are recorded by default.
 pub const REORDER_BYTES: usize = 64 << 20;
 
-/// What a record takes beside its bytes: its own struct, and those of its lines.
-const RECORD: usize = 512;
+/// What a record takes beside its bytes and lines: its own struct, and what the allocator adds.
+const RECORD: usize = 1024;
 
 /// Holds records back until none that began before them can come.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// By start, and then as they came; with their places in `records`, as a record is long to be moved about in a heap.
-    order: BinaryHeap<Reverse<(SystemTime, u64, usize)>>,
-    records: Vec<Option<Held>>,
-    free: Vec<usize>,
+    held: BinaryHeap<Reverse<Held>>,
     bytes: usize,
     /// Counts what came, so that equals stay in their order.
     came: u64,
@@ -34,53 +31,40 @@ pub(super) struct Window {
     late: u64,
 }
 
+/// By start, and then as they came. In a box, as a record is long to be moved about in a heap.
 #[derive(Debug)]
 struct Held {
-    record: Record,
+    started: SystemTime,
+    came: u64,
     bytes: usize,
+    record: Box<Record>,
 }
 
 impl Window {
     /// One that waits so long, in recorded time; nothing is held for zero.
     pub(super) fn new(time: Duration) -> Window {
-        Window {
-            order: BinaryHeap::new(),
-            records: Vec::new(),
-            free: Vec::new(),
-            bytes: 0,
-            came: 0,
-            time,
-            given: None,
-            late: 0,
-        }
+        Window { held: BinaryHeap::new(), bytes: 0, came: 0, time, given: None, late: 0 }
     }
 
     pub(super) fn put(&mut self, record: Record) {
         let bytes = size(&record);
         self.bytes += bytes;
         self.came += 1;
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.records.push(None);
-            self.records.len() - 1
-        });
-        self.order.push(Reverse((record.started, self.came, place)));
-        self.records[place] = Some(Held { record, bytes });
+        self.held.push(Reverse(Held { started: record.started, came: self.came, bytes, record: Box::new(record) }));
     }
 
     /// The first of them, where it is its turn: all that is still to come has been read up to `frontier`, which is none where nothing is.
     pub(super) fn take(&mut self, frontier: Option<SystemTime>) -> Option<Record> {
-        let Reverse((started, _, place)) = *self.order.peek()?;
-        let due = frontier.is_none_or(|frontier| started + self.time <= frontier);
+        let Reverse(first) = self.held.peek()?;
+        let due = frontier.is_none_or(|frontier| first.started + self.time <= frontier);
         if !due && self.bytes <= REORDER_BYTES {
             return None;
         }
-        self.order.pop();
-        self.free.push(place);
-        let held = self.records[place].take()?;
-        self.bytes -= held.bytes;
+        let Reverse(Held { started, bytes, record, .. }) = self.held.pop()?;
+        self.bytes -= bytes;
         self.late += u64::from(self.given.is_some_and(|given| started < given));
         self.given = self.given.max(Some(started));
-        Some(held.record)
+        Some(*record)
     }
 
     /// How many were given behind one that began after them.
@@ -103,6 +87,26 @@ fn size(record: &Record) -> usize {
         .sum();
     RECORD * (1 + record.answers.len()) + record.request.target.len() + bytes
 }
+
+impl Ord for Held {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.started, self.came).cmp(&(other.started, other.came))
+    }
+}
+
+impl PartialOrd for Held {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Held {}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::outcome::DropReason;
 use crate::recording::avro::{BlockEncoder, Size};
 use crate::recording::plain::Plain;
 use crate::recording::view::{Line, RecordView};
-use crate::recording::{Block, Format, PlainEncoder};
+use crate::recording::{Block, Format, PlainEncoder, Unheld};
 
 /// A block in the making.
 pub(super) struct Batch {
@@ -109,6 +109,14 @@ impl Batch {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What of the records so far the format has no place for, where there is any.
+    pub(super) fn unheld(&self) -> Option<&Unheld> {
+        match &self.encoder {
+            Encoder::Avro(_) => None,
+            Encoder::Plain(encoder) => Some(encoder.unheld()).filter(|unheld| unheld.any()),
+        }
     }
 
     pub(super) fn take(&mut self) -> Full {

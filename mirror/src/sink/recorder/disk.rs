@@ -156,7 +156,7 @@ impl Disk {
 
 /// Where blocks go.
 enum Output {
-    File(RecordingFile),
+    File(Box<RecordingFile>),
     Stream(RecordingStream),
 }
 
@@ -173,7 +173,7 @@ impl Output {
         if found.damaged > 0 {
             tracing::warn!(%path, bytes = found.damaged, "the recording is damaged; readers skip that part");
         }
-        Ok(Output::File(file))
+        Ok(Output::File(Box::new(file)))
     }
 
     fn stdout(config: &RecordConfig) -> Result<Output, FileError> {
