@@ -120,11 +120,14 @@ async fn a_program_that_ends_is_started_again_and_loses_what_it_was_given() {
 async fn what_waits_while_a_program_is_down_is_for_the_next_one() {
     let rig = Rig::new();
     let folder = tempfile::tempdir().unwrap();
-    let (mark, dir) = ("first", folder.path().display());
-    // Only the second one reads.
-    let shell = format!("cd {dir}; [ -e {mark} ] || {{ touch {mark}; exit 1; }}; exec cat");
+    let dir = folder.path().display();
+    // Only the second one reads; the first one runs until it is told.
+    let shell = format!("cd {dir}; [ -e go ] || {{ until [ -e go ]; do sleep 0.01; done; exit 1; }}; exec cat");
     let middleware = rig.start(&shell, "timeout: 10s, restart: {min: 200ms}");
-    wait_until(|| rig.counted("mirror_middleware_running", "") == 0 && folder.path().join(mark).exists()).await;
+    let running = || rig.counted("mirror_middleware_running", "");
+    wait_until(|| running() == 1).await;
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    wait_until(|| running() == 0).await;
     assert_eq!(middleware.send(0, message(1)).await, Reply::Unchanged);
     rig.end().await;
 }
