@@ -65,6 +65,8 @@ pub struct Recordings {
     waiting: Vec<Waiting>,
     open: Vec<Open>,
     window: Window,
+    /// An input's error, which is told behind what was read before it.
+    failed: Option<io::Error>,
     from: Option<SystemTime>,
     to: Option<SystemTime>,
     first: Option<SystemTime>,
@@ -125,7 +127,7 @@ impl Recordings {
             ReadOrder::ByStart => REORDER_TIME,
             ReadOrder::AsRecorded => Duration::ZERO,
         });
-        Ok(Recordings { waiting, open: Vec::new(), window, from, to, first, losses })
+        Ok(Recordings { waiting, open: Vec::new(), window, failed: None, from, to, first, losses })
     }
 
     /// When the first record of the earliest recording began: what distances count from. None where there is no record.
@@ -220,13 +222,14 @@ impl Iterator for Recordings {
                 return Some(Ok(record));
             }
             if self.open.is_empty() && self.waiting.is_empty() {
-                return None;
+                return self.failed.take().map(Err);
             }
             if let Err(error) = self.read() {
+                // What was read before it is given first.
+                self.losses = self.losses();
                 self.waiting.clear();
                 self.open.clear();
-                self.window = Window::new(Duration::ZERO);
-                return Some(Err(error));
+                self.failed = Some(error);
             }
         }
     }

@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 
-/// Microseconds since 1970, rounded down; the last that there is beyond an `i64`.
+/// Microseconds since 1970, rounded down; beyond an `i64` its first or last.
 pub(super) fn micros_since_epoch(time: SystemTime) -> i64 {
     let micros = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()),
-        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1000)).map(|micros| -micros),
+        Ok(after) => return i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos().div_ceil(1000)),
     };
-    micros.unwrap_or(i64::MAX)
+    micros.map_or(i64::MIN, |micros| -micros)
 }
 
 /// The time so many microseconds after 1970, or before; none where the system has no such time.

@@ -108,7 +108,7 @@ impl Reader {
         }
         if is_first {
             for (path, losses) in recordings.losses() {
-                tracing::warn!(recording = %path.display(), ?losses, "not all of it can be read");
+                tracing::warn!(recording = %path.display(), %losses, "not all of it can be read");
                 self.progress.unread(path.display().to_string());
             }
         }

@@ -25,7 +25,7 @@ use crate::config::{Carried, CarryConfig, HandedOut};
 use crate::content::{Codings, json};
 use crate::exchange::{Exchange, Response};
 use crate::http1::{Headers, ResponseHead};
-use crate::stage::{Bodies, BoxFuture, Need, NewBody, ResponseChange, Stage, Verdict};
+use crate::stage::{Bodies, BoxFuture, Need, NewBody, ResponseChange, Stage, Verdict, is_quick};
 use crate::telemetry::{Counter, Telemetry};
 
 mod brought;
@@ -142,8 +142,17 @@ impl Inner {
         self.each(of)
     }
 
-    /// What a body hands out.
-    fn of_body(&self, headers: &Headers, body: &Collected) -> Values {
+    /// What a body hands out. A long one is looked into on a thread of its own.
+    async fn of_body(self: &Arc<Self>, headers: &Headers, body: Collected) -> Values {
+        if body.length().is_none_or(|length| is_quick(headers, length)) {
+            return self.read_body(headers, &body);
+        }
+        let (inner, headers) = (self.clone(), headers.clone());
+        // Where there is no thread any more the program ends.
+        tokio::task::spawn_blocking(move || inner.read_body(&headers, &body)).await.unwrap_or_default()
+    }
+
+    fn read_body(&self, headers: &Headers, body: &Collected) -> Values {
         let Collected::Whole { bytes, .. } = body else { return Values::new() };
         let decoded = Codings::of(headers).ok().and_then(|codings| codings.decode(bytes, self.max_body).ok());
         let Some(mut document) = decoded.and_then(|text| json::read(&text).ok()) else { return Values::new() };
@@ -256,17 +265,21 @@ impl ResponseChange for Answered {
     }
 
     fn body<'a>(&'a self, _: &'a Exchange, head: &'a mut ResponseHead, body: Collected) -> BoxFuture<'a, NewBody> {
-        self.old(self.inner.of_body(&head.headers, &body));
-        Box::pin(std::future::ready(NewBody::Same))
+        Box::pin(async move {
+            self.old(self.inner.of_body(&head.headers, body).await);
+            NewBody::Same
+        })
     }
 
     fn answer<'a>(&'a self, of: &'a Exchange, answer: &'a mut Response) -> BoxFuture<'a, ()> {
-        let mut values = self.inner.of_head(&answer.head.headers);
-        if self.inner.looks_into(&answer.head.headers) {
-            let body = answer.collected(self.inner.max_body, of.charge());
-            values.extend(self.inner.of_body(&answer.head.headers, &body));
-        }
-        self.new_values(values);
-        Box::pin(std::future::ready(()))
+        Box::pin(async move {
+            let headers = &answer.head.headers;
+            let mut values = self.inner.of_head(headers);
+            if self.inner.looks_into(headers) {
+                let body = answer.collected(self.inner.max_body, of.charge());
+                values.extend(self.inner.of_body(headers, body).await);
+            }
+            self.new_values(values);
+        })
     }
 }

@@ -57,12 +57,12 @@ impl Stats {
         self.last = self.last.max(Some(record.started));
         self.rate.add(record.started);
         let request = &record.request;
-        self.request_bytes += request.message.body_length;
+        self.request_bytes = self.request_bytes.saturating_add(request.message.body_length);
         let status = record.response.as_ref().map(|response| response.status);
         let class = status.map_or(0, |status| usize::from(status / 100).min(5));
         self.classes[class] += 1;
         if let Some(response) = &record.response {
-            self.response_bytes += response.message.body_length;
+            self.response_bytes = self.response_bytes.saturating_add(response.message.body_length);
             self.statuses.add(&response.status.to_string());
         }
         self.methods.add(&plain_bytes(&request.method));

@@ -27,9 +27,9 @@ impl Display for Summary<'_> {
         write!(f, "{} requests replayed in {:.2} s{why}{passes}", report.replayed, report.took_seconds)?;
         match (report.reached_rate, report.planned_seconds, report.planned_rate) {
             (Some(reached), Some(planned), Some(rate)) => {
-                writeln!(f, ": {reached:.1}/s; planned: {planned:.2} s, {rate:.1}/s")?;
+                writeln!(f, ", sent at {reached:.1}/s; planned: {planned:.2} s, {rate:.1}/s")?;
             }
-            (Some(reached), ..) => writeln!(f, ": {reached:.1}/s")?,
+            (Some(reached), ..) => writeln!(f, ", sent at {reached:.1}/s")?,
             _ => writeln!(f)?,
         }
         if !report.left_out.is_empty() {

@@ -220,3 +220,31 @@ proptest! {
         prop_assert_eq!(recordings.late(), 0);
     }
 }
+
+/// Fails in its middle.
+struct Failing(Vec<Record>);
+
+impl ReadRecords for Failing {
+    fn read(&mut self) -> io::Result<Option<Record>> {
+        self.0.pop().map(Some).ok_or_else(|| io::Error::other("a bad sector"))
+    }
+
+    fn losses(&self) -> Losses {
+        Losses::default()
+    }
+}
+
+#[test]
+fn what_was_read_before_an_error_is_given_before_it() {
+    let folder = folder(&[("a.avro", &[0, 4])]);
+    let mut recordings = Recordings::open(&[folder.path().join("a.avro")]).unwrap();
+    let reader = Box::new(Failing(vec![exchange(2, 1), exchange(3, 1), exchange(1, 1)]));
+    recordings.open.push(Open { path: "bad.avro".into(), reader, ahead: None, frontier: at(0) });
+    let given: Vec<_> = recordings.by_ref().collect();
+    let (error, before) = given.split_last().unwrap();
+    assert!(error.as_ref().is_err_and(|error| error.to_string().contains("a bad sector")), "{given:?}");
+    let before: Vec<u128> = before.iter().map(|record| record.as_ref().unwrap().id).collect();
+    assert!(before.windows(2).all(|pair| pair[0] < pair[1]), "{before:?}");
+    assert!([1, 2, 3].iter().all(|id| before.contains(id)), "{before:?}");
+    assert!(recordings.next().is_none());
+}

@@ -20,7 +20,10 @@ pub(super) struct Pool {
     resolver: Resolver,
     connect_timeout: Duration,
     idle_timeout: Duration,
+    /// Those used last are last.
     idle: Mutex<Vec<Connection>>,
+    /// So many are kept for the sessions that had them; beyond it another session gets the one that was used least lately.
+    kept: usize,
     next_address: AtomicUsize,
     open: Arc<AtomicU64>,
     opened: IntCounter,
@@ -48,6 +51,7 @@ impl Pool {
             connect_timeout: config.connect_timeout.0,
             idle_timeout: config.idle_timeout.0,
             idle: Mutex::default(),
+            kept: config.concurrency.get(),
             next_address: AtomicUsize::new(0),
             open,
             opened: telemetry.counter(
@@ -59,7 +63,7 @@ impl Pool {
         }
     }
 
-    /// An idle connection that is still good, or a new one: for a session the one that it had before, where that is idle.
+    /// An idle connection that is still good, or a new one: for a session the one that it had before, and no other's as long as there is room.
     pub(super) async fn get(&self, session: Option<u64>) -> Result<Connection, FailReason> {
         let known = self.resolver.addresses().await.map_err(|_| FailReason::Resolve)?;
         while let Some(mut connection) = self.pop(session) {
@@ -82,11 +86,12 @@ impl Pool {
 
     fn pop(&self, session: Option<u64>) -> Option<Connection> {
         let mut idle = self.idle();
-        let before = session.and_then(|_| idle.iter().rposition(|connection| connection.session == session));
-        match before {
-            Some(at) => Some(idle.remove(at)),
-            None => idle.pop(),
+        if session.is_none() {
+            return idle.pop();
         }
+        let before = idle.iter().rposition(|connection| connection.session == session);
+        let at = before.or_else(|| (idle.len() >= self.kept).then_some(0))?;
+        Some(idle.remove(at))
     }
 
     /// Closes what has been idle for too long, for ever.

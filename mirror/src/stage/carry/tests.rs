@@ -144,3 +144,16 @@ async fn the_oldest_are_forgotten() {
     let after = ["a", "b", "c"].map(|value| lines(&sent(&stage, &format!("GET / HTTP/1.1\r\nCookie: s={value}"))));
     assert_eq!(after, ["/ Cookie: s=a", "/ Cookie: s=B", "/ Cookie: s=C"]);
 }
+
+#[tokio::test]
+async fn a_long_body_is_looked_into_too() {
+    let stage = carry("json:/token -> header");
+    let login = sent(&stage, "POST /login HTTP/1.1\r\nHost: a");
+    let long = |token: &str| -> &'static str {
+        format!(r#"{{"rest": "{}", "token": "{token}"}}"#, "x".repeat(100_000)).leak()
+    };
+    application(&login, "Content-Type: application/json", long("old")).await;
+    target(&login, "Content-Type: application/json", long("new")).await;
+    let next = sent(&stage, "GET / HTTP/1.1\r\nAuthorization: Bearer old");
+    assert_eq!(lines(&next), "/ Authorization: Bearer new");
+}

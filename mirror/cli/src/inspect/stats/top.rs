@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-/// So many names are kept for sure. Twice as many may be there; then those that were seen least are given up, and what is seen of them later is
-/// counted anew. So a count is what it says or less, by at most the share of one in five hundred of all that was seen: whatever makes up more
-/// than that is among those kept.
+/// So many names are kept. Twice as many may be there; then those of least weight are given up, and what is seen of them later is counted anew. The
+/// weight of a name is how often it was seen, less what the heaviest of those given up had, each time: so whatever makes up more than one in five
+/// hundred of all that is seen is among those kept, and was counted but for at most that much (Misra and Gries, "Finding repeated elements", 1982).
 const KEPT: usize = 500;
 
 /// Longer names are cut to so many bytes.
@@ -13,9 +13,16 @@ const LONGEST: usize = 256;
 /// Names with how often they were seen, and what else is known of them.
 #[derive(Default)]
 pub(super) struct Top<T> {
-    names: HashMap<String, (u64, T)>,
+    names: HashMap<String, Seen<T>>,
     /// How often names were seen that were given up.
     given_up: u64,
+}
+
+#[derive(Default)]
+struct Seen<T> {
+    count: u64,
+    weight: u64,
+    value: T,
 }
 
 impl<T: Default> Top<T> {
@@ -30,19 +37,28 @@ impl<T: Default> Top<T> {
             }
             self.names.insert(name.to_owned(), Default::default());
         }
-        let (count, value) = self.names.get_mut(name).expect("it is there now");
-        *count += 1;
-        value
+        let seen = self.names.get_mut(name).expect("it is there now");
+        seen.count += 1;
+        seen.weight += 1;
+        &mut seen.value
     }
 
     fn give_up(&mut self) {
-        let mut counts: Vec<u64> = self.names.values().map(|(count, _)| *count).collect();
-        let (_, least, _) = counts.select_nth_unstable_by(KEPT, |one, other| other.cmp(one));
+        let mut weights: Vec<u64> = self.names.values().map(|seen| seen.weight).collect();
+        let (heavier, least, _) = weights.select_nth_unstable_by(KEPT, |one, other| other.cmp(one));
         let least = *least;
+        // Of those that weigh as much as the heaviest that goes, as many stay as there is room for.
+        let mut room = KEPT - heavier.iter().filter(|weight| **weight > least).count();
         let mut given_up = 0;
-        self.names.retain(|_, (count, _)| {
-            given_up += if *count > least { 0 } else { *count };
-            *count > least
+        self.names.retain(|_, seen| {
+            let stays = seen.weight > least || (seen.weight == least && room > 0);
+            if !stays {
+                given_up += seen.count;
+            } else if seen.weight == least {
+                room -= 1;
+            }
+            seen.weight = seen.weight.saturating_sub(least);
+            stays
         });
         self.given_up += given_up;
     }
@@ -50,7 +66,7 @@ impl<T: Default> Top<T> {
     /// The first of them, those seen most first.
     pub(super) fn first(&self, most: usize) -> Vec<(&str, u64, &T)> {
         let mut names: Vec<_> =
-            self.names.iter().map(|(name, (count, value))| (name.as_str(), *count, value)).collect();
+            self.names.iter().map(|(name, seen)| (name.as_str(), seen.count, &seen.value)).collect();
         names.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
         names.truncate(most);
         names
@@ -58,7 +74,7 @@ impl<T: Default> Top<T> {
 
     /// How often others were seen than those that [`Top::first`] gives.
     pub(super) fn others(&self, most: usize) -> u64 {
-        let all: u64 = self.names.values().map(|(count, _)| count).sum();
+        let all: u64 = self.names.values().map(|seen| seen.count).sum();
         all + self.given_up - self.first(most).iter().map(|(_, count, _)| count).sum::<u64>()
     }
 
@@ -70,6 +86,31 @@ impl<T: Default> Top<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_late_is_among_the_first_too() {
+        let mut top = Top::<()>::default();
+        for name in 0..500 {
+            for _ in 0..400 {
+                top.add(&format!("/early/{name}"));
+            }
+        }
+        for n in 0..500_000 {
+            top.add(&if n % 4 == 0 { "/new".to_owned() } else { format!("/once/{n}") });
+        }
+        let (name, count, ()) = top.first(1)[0];
+        assert!(name == "/new" && count > 125_000 - 700_000 / 500, "{name} {count}");
+        assert_eq!(top.total(), 700_000);
+    }
+
+    #[test]
+    fn of_those_seen_as_often_as_others_as_many_stay_as_there_is_room_for() {
+        let mut top = Top::<()>::default();
+        for n in 0..100_100 {
+            top.add(&format!("/{}", n % 1001));
+        }
+        assert!(top.names.len() >= KEPT, "{}", top.names.len());
+    }
 
     #[test]
     fn what_is_seen_most_stays_and_the_rest_is_bounded() {
