@@ -159,6 +159,11 @@ fn names_that_say_no_format_are_refused() {
     let said = run(&["--record=notes.gor"]);
     assert!(said.contains("at byte 0: found \"precious\", expected a GoReplay recording"), "{said}");
     assert_eq!(std::fs::read(folder.path().join("notes.gor")).expect("a file"), b"precious");
+    let log = "{\"level\":\"info\"}\n";
+    std::fs::write(folder.path().join("app.jsonl"), log).expect("a file");
+    let said = run(&["--record=app.jsonl"]);
+    assert!(said.contains("missing field `request`") && said.contains("left as it is"), "{said}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("app.jsonl")).expect("a file"), log);
 }
 
 /// What a format cannot hold costs that exchange alone, and is counted.

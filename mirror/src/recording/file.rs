@@ -162,6 +162,8 @@ impl RecordingFile {
                     let written = found.file.write_all_at(&tail, extent.end);
                     written.map_err(FileError::io(&path, "write its end again"))?;
                 }
+                let ended = found.file.write_all_at(extent.lacks, extent.end);
+                ended.map_err(FileError::io(&path, "end its last record"))?;
                 Current {
                     file: found.file,
                     path,
@@ -169,7 +171,7 @@ impl RecordingFile {
                     marker: found.marker,
                     begun: found.made.unwrap_or(now),
                     has_blocks: extent.blocks > 0,
-                    end: extent.end,
+                    end: extent.end + extent.lacks.len() as u64,
                     tail,
                     torn: false,
                 }

@@ -50,7 +50,7 @@ mod pair;
 mod reader;
 mod write;
 
-pub(super) use reader::{Reader, is_start};
+pub(super) use reader::Reader;
 pub(super) use write::encode;
 
 /// What stands behind every message.

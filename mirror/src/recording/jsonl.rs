@@ -32,12 +32,33 @@ use super::{Losses, ReadRecords, Record};
 /// reader holds; a longer line is skipped.
 pub const MAX_LINE: usize = 512 << 20;
 
+/// How a line of ours begins.
+const OURS: &[u8] = b"{\"id\":\"";
+
 const EXPECTED: &str = "a line with a JSON object that has a `request`";
 
 /// Appends a record as a line.
 pub(super) fn encode(record: &Record, into: &mut Vec<u8>) {
     serde_json::to_writer(&mut *into, &Line::of(record)).expect("a Vec takes every write, and no key is but a string");
     into.push(b'\n');
+}
+
+/// Whether a file is one to append to: the reader takes its first line. Where nothing but a part of that is there, which would be cut off, it has
+/// to begin as one of ours.
+pub(super) fn is_ours(input: impl Read) -> Result<(), FormatError> {
+    let mut reader = Reader::new(input)?;
+    let Some(Extent { length, end: 0 }) = reader.line()? else { return Ok(()) };
+    let bytes = &reader.input.peek()[..length];
+    let is_whole = serde_json::from_slice::<Line<'_>>(bytes).is_ok();
+    if is_whole || bytes.starts_with(OURS) || OURS.starts_with(bytes) {
+        return Ok(());
+    }
+    Err(FormatError::begins(bytes, EXPECTED))
+}
+
+/// Whether what is behind the last line's end is a whole record all the same.
+pub(super) fn is_record(input: impl Read + Send) -> io::Result<bool> {
+    Ok(Reader::at_start(input)?.read()?.is_some())
 }
 
 /// Reads lines.
@@ -50,10 +71,7 @@ pub(super) struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Looks at the first line.
     pub(super) fn new(input: R) -> Result<Reader<R>, FormatError> {
-        let mut reader = Reader { input: Input::new(input), offset: 0, losses: Losses::default() };
-        if reader.offset == 0 && reader.input.want(3)?.starts_with(b"\xef\xbb\xbf") {
-            reader.take(3);
-        }
+        let mut reader = Reader::at_start(input)?;
         let Some(line) = reader.line()? else { return Ok(reader) };
         let bytes = &reader.input.peek()[..line.length];
         // Damage may make it no JSON; what is JSON, and something else, is not damaged.
@@ -64,6 +82,14 @@ impl<R: Read> Reader<R> {
             Err(error) if error.is_data() => Err(FormatError::foreign(reader.offset, error.to_string(), EXPECTED)),
             _ => Ok(reader),
         }
+    }
+
+    fn at_start(input: R) -> io::Result<Reader<R>> {
+        let mut reader = Reader { input: Input::new(input), offset: 0, losses: Losses::default() };
+        if reader.input.want(3)?.starts_with(b"\xef\xbb\xbf") {
+            reader.take(3);
+        }
+        Ok(reader)
     }
 
     fn take(&mut self, length: usize) {

@@ -8,8 +8,9 @@ use super::standing::{Extent, read_at};
 use crate::recording::avro::{self, BlockFramer, MARKER_LENGTH};
 use crate::recording::block::BlockRef;
 use crate::recording::format::FormatError;
+use crate::recording::input::Input;
 use crate::recording::plain::Plain;
-use crate::recording::{Format, gor, gzip, har};
+use crate::recording::{Format, gor, gzip, har, jsonl};
 
 /// Makes blocks into the bytes that stand in a file.
 #[derive(Debug)]
@@ -125,10 +126,10 @@ pub(super) fn measure(plain: Plain, gzip: bool, file: &File, length: u64) -> Res
     if gzip {
         return members(plain, file, length);
     }
-    let mut start = vec![0; 1024.min(usize::try_from(length).unwrap_or(1024))];
+    begins(plain, At { file, offset: 0 })?;
+    let mut start = [0; har::HEAD.len()];
     let read = read_at(file, &mut start, 0)?;
     let start = &start[..read];
-    begins(plain, start)?;
     match plain {
         Plain::Har if length <= har::HEAD.len() as u64 && har::HEAD.starts_with(start) => Ok(Found::Bare),
         Plain::Har => {
@@ -139,41 +140,50 @@ pub(super) fn measure(plain: Plain, gzip: bool, file: &File, length: u64) -> Res
             let mut tail = vec![0; har::TAIL.len()];
             let read = read_at(file, &mut tail, extent.end)?;
             let torn = if behind == har::TAIL.len() as u64 && tail[..read] == *har::TAIL { 0 } else { behind };
-            Ok(Found::Whole(Extent { blocks: extent.entries, end: extent.end, damaged: 0, torn }))
+            Ok(Found::Whole(Extent {
+                blocks: extent.entries,
+                end: extent.end,
+                damaged: extent.damaged,
+                torn,
+                lacks: b"",
+            }))
         }
         Plain::Gor | Plain::Jsonl => {
-            let end = end_of_last(plain.ends_with(), file, length)?;
+            let (mut end, mut lacks) = (end_of_last(plain.ends_with(), file, length)?, &b""[..]);
+            if plain == Plain::Jsonl && jsonl::is_record(At { file, offset: end })? {
+                (end, lacks) = (length, plain.ends_with());
+            }
             let blocks = u64::from(end > 0);
-            Ok(Found::Whole(Extent { blocks, end, damaged: 0, torn: length - end }))
+            Ok(Found::Whole(Extent { blocks, end, damaged: 0, torn: length - end, lacks }))
         }
     }
 }
 
-/// Whether a file that begins so is one of the format.
-pub(super) fn begins(plain: Plain, start: &[u8]) -> Result<(), FormatError> {
-    let expected = match plain {
-        Plain::Gor if gor::is_start(start) => return Ok(()),
-        Plain::Har if har::is_ours(start) => return Ok(()),
-        Plain::Jsonl if start.trim_ascii_start().first().is_none_or(|first| *first == b'{') => return Ok(()),
-        Plain::Gor => "a GoReplay recording, which begins with a line as 1 ID TIMESTAMP",
-        Plain::Har => "a HAR that mirror wrote",
-        Plain::Jsonl => "lines with a JSON object each",
-    };
-    Err(FormatError::begins(start, expected))
+/// Whether a file is one of the format, and one to append to, by what its reader looks at first.
+fn begins(plain: Plain, input: impl Read) -> Result<(), FormatError> {
+    match plain {
+        Plain::Gor => gor::Reader::new(input).map(drop),
+        Plain::Jsonl => jsonl::is_ours(input),
+        Plain::Har => {
+            let mut input = Input::new(input);
+            let start = input.want(har::HEAD.len())?;
+            if har::is_ours(start) { Ok(()) } else { Err(FormatError::begins(start, "a HAR that mirror wrote")) }
+        }
+    }
 }
 
 /// Whether a file is one of the format, whatever its end is like.
 pub(super) fn is_recording(format: Format, file: &File) -> bool {
     let Some(plain) = Plain::of(format.kind) else { return false };
-    let mut start = vec![0; 1024];
-    let read = match format.gzip {
-        true => {
-            let (mut input, _) = gzip::decompress(BufReader::new(At { file, offset: 0 }));
-            input.read(&mut start)
-        }
-        false => read_at(file, &mut start, 0),
-    };
-    read.is_ok_and(|read| read > 0 && begins(plain, &start[..read]).is_ok())
+    let input = BufReader::new(At { file, offset: 0 });
+    match format.gzip {
+        true => holds(plain, BufReader::new(gzip::decompress(input).0)),
+        false => holds(plain, input),
+    }
+}
+
+fn holds(plain: Plain, mut input: impl BufRead) -> bool {
+    input.fill_buf().is_ok_and(|start| !start.is_empty()) && begins(plain, input).is_ok()
 }
 
 /// Where the last record ends, found from the file's end.
@@ -197,7 +207,7 @@ fn end_of_last(ends_with: &[u8], file: &File, length: u64) -> io::Result<u64> {
 
 /// Walks the members of a compressed file, reading all of it: nothing but its checksum tells that a member is whole.
 fn members(plain: Plain, file: &File, length: u64) -> Result<Found, FormatError> {
-    let mut extent = Extent { blocks: 0, end: 0, damaged: 0, torn: 0 };
+    let mut extent = Extent { blocks: 0, end: 0, damaged: 0, torn: 0, lacks: b"" };
     let (mut at, mut first) = (0, true);
     while at < length {
         let mut input = BufReader::new(At { file, offset: at });
@@ -212,10 +222,11 @@ fn members(plain: Plain, file: &File, length: u64) -> Result<Found, FormatError>
             at = next;
             continue;
         };
+        let start = at;
         at = input.get_ref().offset - input.buffer().len() as u64;
         let is = |part: &[u8]| !part.is_empty() && member.length == part.len() as u64 && member.start == *part;
         if std::mem::take(&mut first) {
-            begins(plain, &member.start)?;
+            begins(plain, gzip::decompress(BufReader::new(At { file, offset: start })).0)?;
             if plain == Plain::Har {
                 if !member.end.ends_with(b"[\n") {
                     return Err(FormatError::foreign(0, "a HAR compressed in one piece", "one that mirror recorded"));

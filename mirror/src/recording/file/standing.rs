@@ -43,6 +43,8 @@ pub(super) struct Extent {
     pub(super) damaged: u64,
     /// What is behind that.
     pub(super) torn: u64,
+    /// What the last whole one ends with, where it is not there: readers take it so, and the next would run into it.
+    pub(super) lacks: &'static [u8],
 }
 
 /// Looks at a path, and locks the file where there is one. Nothing is changed.
@@ -172,7 +174,7 @@ pub(super) fn create(path: &Path) -> Result<File, FileError> {
 
 /// Walks the blocks by their sizes and markers, without reading what is in them.
 fn measure(file: &File, header: &Header, length: u64) -> io::Result<Extent> {
-    let mut extent = Extent { blocks: 0, end: header.length as u64, damaged: 0, torn: 0 };
+    let mut extent = Extent { blocks: 0, end: header.length as u64, damaged: 0, torn: 0, lacks: b"" };
     let mut at = extent.end;
     while at < length {
         if let Some(next) = end_of_block(file, at, &header.marker)? {

@@ -167,7 +167,7 @@ enum End {
 }
 
 /// Whether a file that begins so may be a recording: damage comes later, a first line comes first.
-pub(in crate::recording) fn is_start(bytes: &[u8]) -> bool {
+fn is_start(bytes: &[u8]) -> bool {
     // A torn file may be shorter than the line.
     let line = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes, |end| &bytes[..=end]);
     match line {

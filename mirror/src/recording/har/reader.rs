@@ -253,20 +253,27 @@ pub(in crate::recording) struct Extent {
     pub(in crate::recording) entries: u64,
     /// Where the last whole one ends.
     pub(in crate::recording) end: u64,
+    /// Bytes of damage before that.
+    pub(in crate::recording) damaged: u64,
 }
 
 /// Measures a document of ours, which can be appended to: its list of entries is its last part. None where it is another's.
 pub(in crate::recording) fn measure(input: impl Read) -> Result<Option<Extent>, FormatError> {
     let mut reader = Reader::new(input)?;
-    let mut extent = Extent { entries: 0, end: reader.offset };
-    loop {
+    let mut extent = Extent { entries: 0, end: reader.offset, damaged: 0 };
+    while !reader.ended {
         match reader.next()? {
+            // One of ours is a line: a quote too few, and it has swallowed others.
+            Next::Entry(length) if memchr::memmem::find(&reader.input.peek()[..length], NEXT).is_some() => {
+                reader.skip_damage()?;
+            }
             Next::Entry(length) => {
                 reader.number += 1;
                 reader.take(length);
-                extent = Extent { entries: reader.number, end: reader.offset };
+                extent = Extent { entries: reader.number, end: reader.offset, damaged: reader.losses.bytes };
             }
-            Next::Broken => return Ok(Some(extent)),
+            // Whole entries may follow: cutting here would lose them.
+            Next::Broken => reader.skip_damage()?,
             Next::End => {
                 let mut rest = *b"]}}";
                 for wanted in &mut rest {
@@ -281,6 +288,7 @@ pub(in crate::recording) fn measure(input: impl Read) -> Result<Option<Extent>, 
             }
         }
     }
+    Ok(Some(extent))
 }
 
 /// Whether a file that begins so is one of ours, or the start of one.

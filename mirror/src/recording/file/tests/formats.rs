@@ -117,12 +117,67 @@ fn damage_in_the_middle_of_a_compressed_file_is_left_for_what_is_behind_it() {
 }
 
 #[test]
+fn damage_in_the_middle_of_a_har_is_left_for_what_is_behind_it() {
+    let folder = Folder::new();
+    let options = folder.options("traffic.har");
+    let (mut file, _) = open(&options);
+    for id in 1..=4 {
+        file.write_block(&block(options.format, [id])).unwrap();
+    }
+    drop(file);
+    let whole = fs::read(&options.path).unwrap();
+    let starts: Vec<_> = memchr::memmem::find_iter(&whole, b"{\"startedDateTime\"").collect();
+    // Behind it the next entry is sound, or the one after that is.
+    for (what, at) in [("a quote", starts[1] + 1), ("a brace", starts[1]), ("the end of a name", starts[1] + 17)] {
+        let mut bytes = whole.clone();
+        bytes[at] = b' ';
+        fs::write(&options.path, &bytes).unwrap();
+        let (mut file, opened) = open(&options);
+        let damaged = (starts[2] - starts[1]) as u64;
+        assert_eq!((opened.blocks, opened.cut), (3, 0), "{what}");
+        assert!((1..=damaged).contains(&opened.damaged), "{what}: {} of {damaged}", opened.damaged);
+        assert_eq!(fs::read(&options.path).unwrap(), bytes, "{what}");
+        file.write_block(&block(options.format, [5])).unwrap();
+        let mut reader = options.format.reader(File::open(&options.path).unwrap()).unwrap();
+        let ids: Vec<_> = std::iter::from_fn(|| reader.read().unwrap()).map(|record| record.id).collect();
+        assert_eq!((ids, reader.losses().stretches), (vec![1, 3, 4, 5], 1), "{what}");
+    }
+
+    // Nothing whole is behind the last one, so it goes.
+    let mut bytes = whole.clone();
+    bytes[starts[3] + 1] = b' ';
+    fs::write(&options.path, &bytes).unwrap();
+    let (mut file, opened) = open(&options);
+    assert_eq!((opened.blocks, opened.damaged, opened.cut > 0), (3, 0, true));
+    file.write_block(&block(options.format, [5])).unwrap();
+    assert_eq!(ids(&options.path), [1, 2, 3, 5]);
+}
+
+#[test]
+fn a_last_line_without_its_end_gets_it() {
+    let folder = Folder::new();
+    for first in ["", "\u{feff}", "{\"request\":{}}\n"] {
+        let line = format!("{first}{{\"request\":{{}},\"id\":\"{:032x}\"}}", 7);
+        let options = FileOptions::new(folder.put("traffic.jsonl", line.as_bytes()));
+        check(&options).unwrap();
+        assert_eq!(fs::read(&options.path).unwrap(), line.as_bytes());
+        let (mut file, opened) = open(&options);
+        assert_eq!((opened.blocks, opened.cut), (1, 0), "{first:?}");
+        file.write_block(&block(options.format, [8])).unwrap();
+        assert!(ids(&options.path).ends_with(&[7, 8]), "{first:?}");
+    }
+}
+
+#[test]
 fn what_is_not_ours_is_refused_and_left_as_it_is() {
     let folder = Folder::new();
     let member = |bytes: &[u8]| crate::recording::gzip::member(bytes).unwrap();
     for (name, bytes, message) in [
         ("a.gor", &b"GET / HTTP/1.1\r\n\r\n"[..], "expected a GoReplay recording"),
-        ("a.jsonl", b"id,name\n", "expected lines with a JSON object each"),
+        ("a.jsonl", b"id,name\n", "expected a line with a JSON object that has a `request`"),
+        ("b.jsonl", b"{\"level\":\"info\"}\n", "missing field `request`"),
+        ("c.jsonl", b"{\"level\":\"in", "expected a line with a JSON object that has a `request`"),
+        ("b.jsonl.gz", &member(b"{\"level\":\"info\"}\n"), "missing field `request`"),
         (
             "a.har",
             br#"{"log":{"version":"1.2","creator":{"name":"Firefox"},"entries":[]}}"#,
@@ -155,6 +210,9 @@ fn files_are_rotated_by_size_and_kept_within_a_limit() {
         let options = FileOptions { rotate_size: Some(1), keep: Some(1), ..folder.options(&format!("t.{format}")) };
         let (mut file, _) = open(&options);
         folder.put(&format!("t.77.{format}"), b"not ours");
+        let log = &b"{\"level\":\"info\"}\n"[..];
+        let compressed = crate::recording::gzip::member(log).unwrap();
+        folder.put(&format!("t.78.{format}"), if format.gzip { &compressed } else { log });
         for id in 1..=4 {
             file.write_block(&block(format, [id])).unwrap();
         }
@@ -164,7 +222,7 @@ fn files_are_rotated_by_size_and_kept_within_a_limit() {
             .collect();
         names.sort();
         // A number that is taken is passed over; what is no recording is not removed.
-        assert_eq!(names, [format!("t.77.{format}"), format!("t.80.{format}")], "{format}");
+        assert_eq!(names, [77, 78, 81].map(|number| format!("t.{number}.{format}")), "{format}");
         assert_eq!(ids(file.path()), [4], "{format}");
     }
 }
