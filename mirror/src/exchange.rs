@@ -91,6 +91,8 @@ pub struct Exchange {
     relayed: Option<Arc<Relayed>>,
     /// Sinks that a stage keeps it from.
     kept_from: Vec<usize>,
+    /// Whether its sink has begun to send it.
+    is_sent: bool,
 }
 
 /// The response as far as it was waited for.
@@ -121,6 +123,7 @@ impl Exchange {
             trailer_changes: Vec::new(),
             relayed: None,
             kept_from: Vec::new(),
+            is_sent: false,
         })
     }
 
@@ -174,6 +177,7 @@ impl Exchange {
             trailer_changes: self.trailer_changes.clone(),
             relayed: self.relayed.clone(),
             kept_from: Vec::new(),
+            is_sent: false,
         }
     }
 
@@ -281,6 +285,11 @@ impl Exchange {
     /// What is known of it from when it passed first, where it is sent again.
     pub(crate) fn replayed(&self) -> Option<&Replayed> {
         self.shared.replayed.as_ref()
+    }
+
+    /// It is about to be sent; `true` for the first time.
+    pub(crate) fn is_first_sent(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_sent, true)
     }
 
     /// Whether its source says that others may see the request, or the response, end elsewhere.

@@ -107,21 +107,14 @@ impl Opened {
         let reader = Reader::new(replay, marker, ahead.clone(), progress.clone());
         let pacer = Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stop.clone());
         let named = |name: &str| std::thread::Builder::new().name(name.into());
-        let reading = named("mirror-replay-read").spawn(move || reader.run(self.recordings))?;
+        // It is not joined: where it reads from a pipe that says nothing it would be waited for without end.
+        named("mirror-replay-read").spawn(move || reader.run(self.recordings))?;
         let schedule = Schedule::new(replay);
         let pacing = named("mirror-replay").spawn(move || {
             pacer.run(schedule);
             let _ = done.send(true);
         })?;
-        Ok(Running {
-            watch: Watch::new(progress, telemetry.clone()),
-            tap: tap.clone(),
-            ahead,
-            stop,
-            ended,
-            reading,
-            pacing,
-        })
+        Ok(Running { watch: Watch::new(progress, telemetry.clone()), tap: tap.clone(), ahead, stop, ended, pacing })
     }
 }
 
@@ -152,7 +145,6 @@ pub struct Running {
     ahead: Arc<Ahead>,
     stop: Arc<AtomicBool>,
     ended: watch::Receiver<bool>,
-    reading: JoinHandle<()>,
     pacing: JoinHandle<()>,
 }
 
@@ -181,10 +173,8 @@ impl Running {
         self.watch.progress().end(Ending::Interrupted);
         self.stop.store(true, Relaxed);
         self.ahead.close();
-        for thread in [self.pacing, self.reading] {
-            if thread.join().is_err() {
-                tracing::error!("a part of the replay ended badly");
-            }
+        if self.pacing.join().is_err() {
+            tracing::error!("a part of the replay ended badly");
         }
     }
 }

@@ -55,7 +55,7 @@ pub use message::Message;
 pub use metrics::Metrics;
 pub use names::Names;
 pub use namespace::Namespace;
-pub use process::{Exit, Mirror};
+pub use process::{Exit, Mirror, binary};
 /// For configurations, and for lines of the log.
 pub use serde_json::{Value, json};
 pub use server::Server;

@@ -57,7 +57,7 @@ impl Exit {
 }
 
 /// The binary under test: `MIRROR_BIN`, or the one that was built into the same folder as the tests.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("MIRROR_BIN") {
         return path.into();
     }

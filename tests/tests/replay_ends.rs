@@ -1,5 +1,8 @@
 //! A replay ends, with an exit code that means something, and loses nothing on the way.
 
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mirror_tests::replay::{replay, replayed};
@@ -299,4 +302,84 @@ fn on_a_terminal_one_line_tells_how_it_goes() {
     let rows = terminal.rows();
     assert!(rows.iter().any(|row| row.starts_with("target: 1 sent, 1 answered")), "{rows:#?}");
     assert!(!rows.iter().any(|row| row.contains('·')), "the line is gone: {rows:#?}");
+}
+
+/// A replay of what comes by a pipe, and the end of it that is written to.
+fn piped(folder: &Path, arguments: &[&str]) -> (Child, std::process::ChildStdin) {
+    let mut command = Command::new(mirror_tests::binary());
+    command.args(["replay", "-", "--report=report.json", "--admin=off", "--log-format=json"]).args(arguments);
+    let mut child =
+        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the binary");
+    let pipe = child.stdin.take().expect("a pipe");
+    (child, pipe)
+}
+
+/// Its exit code, where it ends; where it does not, it is ended.
+#[track_caller]
+fn code(mut child: Child) -> Option<i32> {
+    let until = std::time::Instant::now() + WITHIN;
+    while child.try_wait().expect("our own").is_none() && std::time::Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    child.wait().expect("our own").code()
+}
+
+#[test]
+fn a_pipe_that_says_no_more_holds_nothing_up() {
+    let target = Server::ok();
+    for (most, ended) in [("--limit=10", "limit"), ("--duration=300ms", "duration")] {
+        let folder = folder();
+        let traffic = folder.path().join("traffic.avro");
+        // More than what is held back to be put in order.
+        Tape::default().gets(200, 1000).write(&traffic);
+        let arguments = [&format!("--shadow={}", target.address()), "--speed=max", most];
+        let (child, mut pipe) = piped(folder.path(), &arguments);
+        pipe.write_all(&std::fs::read(&traffic).expect("a recording")).expect("all of it");
+        assert_eq!(code(child), Some(0), "{most}");
+        let report = std::fs::read(folder.path().join("report.json")).expect("a report");
+        let report: Value = serde_json::from_slice(&report).expect("JSON");
+        assert_eq!(report["ended"], ended, "{report:#}");
+        drop(pipe);
+    }
+}
+
+#[test]
+fn a_signal_ends_what_waits_for_a_pipe_to_say_a_word() {
+    let folder = folder();
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let (child, pipe) = piped(folder.path(), &["--shadow=127.0.0.1:9"]);
+        wait_for("the signal to be caught", WITHIN, || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+            (caught & 1 << (signal - 1) != 0).then_some(())
+        });
+        // SAFETY: a system call that takes numbers; the process is our own and was not waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0);
+        assert_eq!(code(child), Some(130), "as a shell shows it");
+        drop(pipe);
+    }
+}
+
+/// The connection that it was kept for is gone when it is used: it is sent again, and is one copy still.
+#[test]
+fn a_copy_that_is_sent_again_is_counted_once() {
+    for order in [&[][..], &["--order=connection"], &["--order=connection", "--set=shadow.0.order.pipelined=true"]] {
+        let connections = std::sync::atomic::AtomicUsize::new(0);
+        let target = Server::script(move |mut conn| {
+            let is_first = connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            while conn.request().is_some() && conn.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_ok() {
+                if is_first {
+                    // Reads the next one, and closes without a word.
+                    let _ = conn.request();
+                    return;
+                }
+            }
+        });
+        let done = replay(&Tape::default().gets(5, 20), &target, &[&["--concurrency=1"], order].concat());
+        let of_target = done.target();
+        assert_eq!((&of_target["sent"], &of_target["answered"]), (&json!(5), &json!(5)), "{done:#?}");
+        assert_eq!(target.requests().len(), 6, "one was sent again");
+    }
 }

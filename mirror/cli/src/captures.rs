@@ -101,7 +101,7 @@ fn record(capture: CaptureConfig, recording: &Path, interrupt: &Interrupt) -> Re
         ..Config::default()
     };
     let runtime = control_runtime().map_err(|error| Failed::System(error.into()))?;
-    let (summary, cut) = Running::start(&config, runtime, None, None)?.read_out(|| interrupt.came());
+    let (summary, cut) = Running::start(&config, runtime, None, None, Ok(None))?.read_out(|| interrupt.came());
     let lost: u64 = summary.sinks.iter().map(|sink| sink.dropped + sink.failed).sum();
     let lost = (lost > 0).then(|| format!("{file}: {lost} exchanges could not be recorded"));
     Ok(cut.into_iter().chain(lost).collect())

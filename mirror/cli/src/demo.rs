@@ -30,7 +30,7 @@ pub(crate) fn run(requests: u64) -> anyhow::Result<ExitCode> {
 fn demo(runtime: &tokio::runtime::Runtime, requests: u64, recording: &std::path::Path) -> anyhow::Result<ExitCode> {
     let v1 = runtime.block_on(application::serve(application::Version::One))?;
     let v2 = runtime.block_on(application::serve(application::Version::Two))?;
-    let running = match Running::start(&config(v1, v2, recording)?, control_runtime()?, None, None) {
+    let running = match Running::start(&config(v1, v2, recording)?, control_runtime()?, None, None, Ok(None)) {
         Ok(running) => running,
         Err(Failed::Input(faults)) => return Err(faults.into()),
         Err(Failed::System(error)) => return Err(error),

@@ -44,7 +44,7 @@ pub(crate) struct ReplayResult {
 
 impl Opened {
     /// Opens all of it; none where nothing is replayed.
-    pub(crate) fn open(config: &Config) -> Result<Option<Opened>, Vec<Fault>> {
+    fn open(config: &Config) -> Result<Option<Opened>, Vec<Fault>> {
         let cannot_read = |error| Fault::missing("replay.files", format!("recordings that can be read ({error})"));
         let opened = replay::Opened::open(config).map_err(|errors| errors.into_iter().map(cannot_read).collect());
         let path = config.replay.as_ref().and_then(|replay| replay.report.as_ref());
@@ -66,6 +66,18 @@ impl Opened {
                 Err(faults)
             }
         }
+    }
+
+    /// The same on a thread of its own: a pipe may say nothing for as long as it likes, and who waits here need not.
+    pub(crate) async fn open_apart(config: &Config) -> anyhow::Result<Result<Option<Opened>, Vec<Fault>>> {
+        if config.replay.is_none() {
+            return Ok(Ok(None));
+        }
+        let (done, opened) = tokio::sync::oneshot::channel();
+        let config = config.clone();
+        let opening = std::thread::Builder::new().name("mirror-replay-open".into());
+        opening.spawn(move || drop(done.send(Opened::open(&config))))?;
+        opened.await.context("the recordings could not be opened")
     }
 
     /// Begins.

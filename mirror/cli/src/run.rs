@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::action::{Refused, Settings};
 use crate::admin::Admin;
 use crate::hangup::Hangups;
+use crate::interrupt::CUT_SHORT;
 use crate::listener::{self, Listener};
 use crate::log::Log;
 use crate::reload::{self, Reloader};
@@ -33,11 +34,19 @@ pub(crate) fn run(config: &Config, from: Option<Settings>) -> anyhow::Result<Exi
     let mut log = crate::log::start(&config.log);
     let runtime = control_runtime()?;
     // Before anything is bound: a signal that comes while the start is under way drains too.
-    let (signals, hangups) = {
+    let (mut signals, hangups) = {
         let _on = runtime.enter();
         (Signals::new()?, Hangups::new()?)
     };
-    let running = match Running::start(config, runtime, from, Some(&mut log)) {
+    let opened = runtime.block_on(async {
+        tokio::select! {
+            opened = replay::Opened::open_apart(config) => Some(opened),
+            _ = signals.next() => None,
+        }
+    });
+    // Nothing was sent, and there is nothing to drain.
+    let Some(replay) = opened.transpose()? else { return Ok(ExitCode::from(CUT_SHORT)) };
+    let running = match Running::start(config, runtime, from, Some(&mut log), replay) {
         Ok(running) => running,
         Err(Failed::Input(faults)) => return Ok(crate::refuse(&Refused { what: "mirror".to_owned(), faults })),
         Err(Failed::System(error)) => return Err(error),
@@ -73,12 +82,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Binds and starts everything, or nothing.
+    /// Binds and starts everything, or nothing. What is replayed is open, or cannot be.
     pub(crate) fn start(
         config: &Config,
         runtime: Runtime,
         from: Option<Settings>,
         mut log: Option<&mut Log>,
+        replay: Result<Option<replay::Opened>, Vec<Fault>>,
     ) -> Result<Running, Failed> {
         let telemetry = Telemetry::new();
 
@@ -91,7 +101,7 @@ impl Running {
             faults.0.extend(errors.iter().map(taken));
         });
         let captures = listener::Opened::open(config).map_err(|refused| faults.0.extend(refused));
-        let replay = replay::Opened::open(config).map_err(|refused| faults.0.extend(refused));
+        let replay = replay.map_err(|refused| faults.0.extend(refused));
         let admin = Admin::bind(config, &telemetry).map_err(|error| {
             faults.0.push(Fault::new(
                 "admin",

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::request::Request;
 
@@ -70,14 +71,26 @@ impl Ahead {
         self.more.notify_one();
     }
 
-    /// Takes the next ones, waiting for them. Leaves `items` empty at the end.
-    pub(super) fn take(&self, items: &mut VecDeque<Item>) {
+    /// Takes the next ones, waiting for them, until then where there is such a time. Leaves `items` empty at the end; `false` when the time was over
+    /// before anything came.
+    pub(super) fn take(&self, items: &mut VecDeque<Item>, until: Option<Instant>) -> bool {
         let empty = |inner: &mut Inner| inner.items.is_empty() && !inner.ended && !inner.closed;
-        let mut inner = self.more.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner);
+        let mut inner = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => self.more.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                let waited = self.more.wait_timeout_while(self.lock(), left, empty);
+                let (inner, over) = waited.unwrap_or_else(PoisonError::into_inner);
+                if over.timed_out() {
+                    return false;
+                }
+                inner
+            }
+        };
         let count = inner.items.len().min(BATCH);
         items.extend(inner.items.drain(..count));
         inner.bytes -= items.iter().map(Item::cost).sum::<usize>().min(inner.bytes);
         self.room.notify_one();
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -112,12 +125,24 @@ mod tests {
         let other = ahead.clone();
         let waiting = std::thread::spawn(move || other.put(&mut vec![request(60), request(40)]));
         let mut items = VecDeque::new();
-        ahead.take(&mut items);
+        ahead.take(&mut items, None);
         assert_eq!(items.len(), 1);
         assert!(waiting.join().unwrap());
         items.clear();
-        ahead.take(&mut items);
+        ahead.take(&mut items, None);
         assert_eq!(items.len(), 2);
+    }
+
+    #[test]
+    fn it_is_waited_for_so_long() {
+        let ahead = Ahead::new(100);
+        let (mut items, now) = (VecDeque::new(), Some(Instant::now()));
+        assert!(!ahead.take(&mut items, now), "nothing came");
+        ahead.put(&mut vec![Item::PassEnd]);
+        assert!(ahead.take(&mut items, now), "what is there is taken");
+        assert_eq!(items.drain(..).count(), 1);
+        ahead.end();
+        assert!(ahead.take(&mut items, now) && items.is_empty(), "it is at its end");
     }
 
     #[test]
@@ -126,9 +151,9 @@ mod tests {
         let mut items = VecDeque::new();
         ahead.put(&mut vec![Item::PassEnd]);
         ahead.end();
-        ahead.take(&mut items);
+        ahead.take(&mut items, None);
         assert_eq!(items.drain(..).count(), 1);
-        ahead.take(&mut items);
+        ahead.take(&mut items, None);
         assert!(items.is_empty());
         ahead.close();
         assert!(!ahead.put(&mut vec![Item::PassEnd]));

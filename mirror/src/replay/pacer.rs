@@ -52,10 +52,13 @@ impl Pacer {
     /// Sends what comes to its end.
     pub(super) fn run(mut self, mut schedule: Schedule) {
         be_precise();
-        let mut began = None;
+        let mut began: Option<Began> = None;
         let mut items = VecDeque::new();
         let ending = loop {
-            self.ahead.take(&mut items);
+            let over = self.duration.zip(began).and_then(|(most, began)| began.clock.began.checked_add(most));
+            if !self.ahead.take(&mut items, over) {
+                break Ending::Duration;
+            }
             if items.is_empty() {
                 break Ending::Complete;
             }

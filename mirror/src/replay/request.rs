@@ -49,6 +49,13 @@ impl Request {
             _ => {}
         }
         let RecordedMessage { headers, body, trailers, .. } = request.message;
+        let is_word = |word: &Bytes| word.iter().all(|b| *b != 0 && !b.is_ascii_whitespace());
+        let stays_one_line = |part: &Bytes| !part.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
+        let mut lines = headers.iter().chain(&trailers).flat_map(|(name, value)| [name, value]);
+        // JSON holds any text: written as a head, such a one would be more lines than were recorded, or another request (RFC 9112 §11.1).
+        if !is_word(&request.method) || !is_word(&request.target) || !lines.all(stays_one_line) {
+            return Err(LeftOut::Malformed);
+        }
         let length: usize = body.iter().map(Bytes::len).sum();
         let mut head = BytesMut::with_capacity(request.target.len() + 64 + headers.len() * 48);
         let version: &[u8] = if &request.version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
@@ -263,5 +270,31 @@ mod tests {
         assert!(matches!(with(Some("downstream"), Some("aborted")), Err(LeftOut::Truncated)));
         assert!(matches!(with(Some("downstream"), None), Ok(Some(Abort::Downstream))));
         assert!(matches!(with(Some("unreadable response"), None), Ok(None)));
+    }
+
+    #[test]
+    fn what_would_be_more_lines_than_were_recorded_is_left_out() {
+        let is_malformed = |change: &dyn Fn(&mut RecordedRequest)| {
+            let mut record = record(&[("Host", "a")], "");
+            change(&mut record.request);
+            matches!(Request::of(record, None), Err(LeftOut::Malformed))
+        };
+        for odd in ["a\r\nX-Admin: 1", "a\rb", "a\nb", "a\0b"] {
+            let odd = || Bytes::from_static(odd.as_bytes());
+            assert!(is_malformed(&|request| request.method = odd()), "{odd:?}", odd = odd());
+            assert!(is_malformed(&|request| request.target = odd()), "{odd:?}", odd = odd());
+            assert!(is_malformed(&|request| request.message.headers.push((odd(), "1".into()))), "{odd:?}", odd = odd());
+            assert!(is_malformed(&|request| request.message.headers.push(("X".into(), odd()))), "{odd:?}", odd = odd());
+            assert!(
+                is_malformed(&|request| request.message.trailers.push(("X".into(), odd()))),
+                "{odd:?}",
+                odd = odd()
+            );
+        }
+        for odd in ["/a b", "/a\tb"] {
+            assert!(is_malformed(&|request| request.target = odd.into()), "{odd:?}");
+            assert!(is_malformed(&|request| request.method = odd.into()), "{odd:?}");
+        }
+        assert!(!is_malformed(&|request| request.message.headers.push(("X".into(), "a b\tc; \u{e9}".into()))));
     }
 }

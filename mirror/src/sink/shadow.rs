@@ -88,9 +88,10 @@ impl Shadow {
         self.order.as_ref().map(Order::backlog).unwrap_or_default()
     }
 
-    /// The copy's first byte is about to be written.
-    fn sending(&self, exchange: &Exchange) {
-        if let (Some(tally), Some(replayed)) = (&self.tally, exchange.replayed()) {
+    /// The copy's first byte is about to be written. One that is sent again has been counted.
+    fn sending(&self, exchange: &mut Exchange) {
+        let is_first = exchange.is_first_sent();
+        if let (Some(tally), Some(replayed), true) = (&self.tally, exchange.replayed(), is_first) {
             tally.sent(replayed);
         }
     }
@@ -149,7 +150,7 @@ impl Shadow {
         let keep = self.keep(&account);
         let mut retries = self.retries;
         loop {
-            match self.send(&exchange, &request, &mut body, keep.as_ref(), session).await {
+            match self.send(&mut exchange, &request, &mut body, keep.as_ref(), session).await {
                 Ok(response) => return self.answered(exchange, account, response),
                 Err(Fault::Dropped(reason)) => {
                     self.backoff.undecided();
@@ -211,7 +212,7 @@ impl Shadow {
 
     async fn send(
         &self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         request: &request::Request,
         body: &mut BodyReader,
         keep: Option<&Keep>,

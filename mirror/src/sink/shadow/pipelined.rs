@@ -150,7 +150,7 @@ impl<'a> Pipeline<'a> {
             body.mark_start(self.shadow.rewind);
             let body = Arc::new(tokio::sync::Mutex::new(body));
             let request = Arc::new(request);
-            self.shadow.sending(&exchange);
+            self.shadow.sending(&mut exchange);
             number += 1;
             self.flights().push_back(Flight {
                 number,
