@@ -365,7 +365,7 @@ fn a_signal_ends_what_waits_for_a_pipe_to_say_a_word() {
 /// The connection that it was kept for is gone when it is used: it is sent again, and is one copy still.
 #[test]
 fn a_copy_that_is_sent_again_is_counted_once() {
-    for order in [&[][..], &["--order=connection"], &["--order=connection", "--set=shadow.0.order.pipelined=true"]] {
+    for order in [&[][..], &["--order=connection"], &["--set=shadow.0.order={by: connection, pipelined: true}"]] {
         let connections = std::sync::atomic::AtomicUsize::new(0);
         let target = Server::script(move |mut conn| {
             let is_first = connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
