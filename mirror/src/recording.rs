@@ -126,6 +126,16 @@ impl RecordedMessage {
     }
 }
 
+/// The lines of a trailer section as it was sent; none where it cannot be read.
+pub(crate) fn trailers(section: &Bytes) -> Option<Vec<(Bytes, Bytes)>> {
+    Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section)).map(pairs)
+}
+
+/// Lines as they are recorded.
+pub(crate) fn pairs(headers: Headers) -> Vec<(Bytes, Bytes)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
+}
+
 /// What a target made of its copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedAnswer {

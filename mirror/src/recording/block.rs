@@ -118,6 +118,8 @@ impl PlainEncoder {
     /// Takes the last record back, which made the block so much longer.
     pub(crate) fn pop(&mut self, length: usize) {
         self.bytes.truncate(self.bytes.len() - length);
+        // There was no room for a huge one: nor is there for its memory.
+        self.bytes.shrink_to(2 * self.capacity);
         self.count -= 1;
     }
 

@@ -3,10 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::http1::{
-    BodyDecoder, Framing, FramingError, Headers, Piece, RequestHead, ResponseHead, head_length, request_framing,
+    BodyDecoder, Framing, FramingError, Piece, RequestHead, ResponseHead, head_length, request_framing,
     response_framing,
 };
-use crate::recording::{RecordedMessage, RecordedRequest, RecordedResponse};
+use crate::recording::{RecordedMessage, RecordedRequest, RecordedResponse, pairs, trailers};
 
 /// The longest first line. GoReplay's take 60 bytes.
 const MAX_META: usize = 1024;
@@ -168,13 +168,4 @@ fn dechunked(rest: &Bytes) -> Chunks {
             Err(_) => return Chunks::Cut(body.freeze()),
         }
     }
-}
-
-/// Lines as they stand behind the last chunk, with their empty line.
-pub(super) fn trailers(section: &Bytes) -> Option<Vec<(Bytes, Bytes)>> {
-    Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section)).map(pairs)
-}
-
-pub(super) fn pairs(headers: Headers) -> Vec<(Bytes, Bytes)> {
-    headers.into_iter().map(|header| (header.name, header.value)).collect()
 }

@@ -11,7 +11,7 @@ use super::message::{self, Head, Type};
 use super::{MAX_MESSAGE, SEPARATOR};
 use crate::http1::{Framing, response_framing};
 use crate::recording::plain::Unfit;
-use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, Unheld, json};
+use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, Unheld, json, pairs};
 
 /// The longest trailer section, as readers have it.
 const MAX_TRAILERS: usize = 64 << 10;
@@ -136,7 +136,7 @@ fn put_request(request: &RecordedRequest, into: &mut Vec<u8>, missing: &mut Miss
         return Err(Unfit::new("HTTP/1", "the request"));
     };
     let same = head.method == request.method && head.target == request.target;
-    if !same || message::pairs(head.headers.clone()) != request.message.headers {
+    if !same || pairs(head.headers.clone()) != request.message.headers {
         return Err(Unfit::new("what an HTTP/1 head can say", "the request's head"));
     }
     let framing = crate::http1::request_framing(&head).ok();
@@ -158,7 +158,7 @@ fn put_response(
         return Err(Unfit::new("HTTP/1", what));
     };
     let same = head.status == response.status && head.reason == response.reason;
-    if !same || message::pairs(head.headers.clone()) != response.message.headers {
+    if !same || pairs(head.headers.clone()) != response.message.headers {
         return Err(Unfit::new("what an HTTP/1 head can say", what));
     }
     let framing = response_framing(method, &head).ok();
@@ -314,6 +314,6 @@ fn put_chunks(body: &[u8], trailers: &[(Bytes, Bytes)], what: &'static str, into
     let section = &into[start..];
     let same = trailers.is_empty()
         || (section.len() <= MAX_TRAILERS
-            && message::trailers(&Bytes::copy_from_slice(section)).is_some_and(|read| read == trailers));
+            && crate::recording::trailers(&Bytes::copy_from_slice(section)).is_some_and(|read| read == trailers));
     if same { Ok(()) } else { Err(Unfit::new("lines of at most 64 KiB that HTTP/1 can have as trailers", what)) }
 }

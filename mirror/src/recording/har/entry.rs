@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::MAX_SHOWN;
 use super::shown::{Cookie, Pair, cookies, first, query, set_cookies, shown, url};
 use crate::content::Codings;
-use crate::http1::{Header, Headers};
 use crate::recording::json::{self, Answer, Text, micros};
 use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, time};
 
@@ -318,13 +317,8 @@ fn decoded(message: &RecordedMessage) -> Option<(Bytes, Bytes)> {
     if message.truncated.is_some() || message.body.is_empty() {
         return None;
     }
-    let headers: Headers =
-        message.headers.iter().map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect();
-    let codings = Codings::of(&headers).ok().filter(|codings| !codings.is_identity())?;
-    let sent = match &message.body[..] {
-        [one] => one.clone(),
-        pieces => pieces.concat().into(),
-    };
+    let codings = Codings::of(&message.headers()).ok().filter(|codings| !codings.is_identity())?;
+    let sent = message.whole_body();
     let decoded = codings.decode(&sent, MAX_SHOWN).ok().filter(|decoded| !decoded.is_empty())?;
     Some((sent, decoded))
 }

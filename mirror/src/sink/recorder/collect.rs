@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::batch::Batch;
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::{Answer, Exchange, Response};
-use crate::http1::{Header, Headers, RequestHead};
+use crate::http1::{Header, RequestHead};
 use crate::outcome::{Abort, DropReason};
 use crate::recording::view::{MessageView, RecordView, ResponseView};
-use crate::recording::{RecordedAnswer, RecordedMessage, RecordedResponse};
+use crate::recording::{RecordedAnswer, RecordedMessage, RecordedResponse, pairs};
 
 /// A long body is read when this much of it is there, so that it does not wake the collector for each chunk.
 const READ_EVERY: u64 = 256 * 1024;
@@ -251,12 +251,7 @@ impl Body {
 }
 
 fn trailers(section: Option<&Bytes>) -> Vec<(Bytes, Bytes)> {
-    let read = |section| Headers::parse(section).ok().or_else(|| Headers::parse_lenient(section));
-    section.and_then(read).map(pairs).unwrap_or_default()
-}
-
-fn pairs(headers: Headers) -> Vec<(Bytes, Bytes)> {
-    headers.into_iter().map(|header| (header.name, header.value)).collect()
+    section.and_then(crate::recording::trailers).unwrap_or_default()
 }
 
 async fn recorded(exchange: &Exchange, target: &str, answer: Option<&Answer>) -> RecordedAnswer {
