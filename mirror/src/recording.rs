@@ -31,6 +31,7 @@ pub(crate) use block::PlainEncoder;
 pub use block::{Block, BlockRef, PlainBlock};
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
 pub use losses::{Damage, Losses, Unheld};
+pub(crate) use recordings::is_set_back;
 pub use recordings::{
     MOST_OPEN, Moment, OVERHANG, OpenError, REORDER_BYTES, REORDER_TIME, ReadOptions, ReadOrder, Recordings,
     files_named,

@@ -237,14 +237,6 @@ fn every_fault_is_named() {
 }
 
 #[test]
-fn an_empty_recording_ends_at_once() {
-    let target = Server::ok();
-    let done = replay(&Tape::default(), &target, &["--loop"]);
-    assert_eq!((done.code, &done.report["replayed"]), (Some(0), &json!(0)), "{done:#?}");
-    assert!(done.stderr.contains("there is no request to replay"), "{}", done.stderr);
-}
-
-#[test]
 fn metrics_tell_lateness_and_what_is_left_out() {
     let folder = folder();
     let tape =

@@ -12,6 +12,7 @@ use crate::args::{Args, Command, Flags};
 use crate::convert::Convert;
 use crate::gor::{self, Asked};
 use crate::inspect::Inspect;
+use crate::say::tell;
 
 mod replay;
 
@@ -122,7 +123,7 @@ impl Action {
             false => draft.finish().and_then(can_run),
         };
         let config = Box::new(config.map_err(|faults| refused(gor::retold(faults)))?);
-        told.iter().for_each(|line| eprintln!("mirror gor: {line}"));
+        told.iter().for_each(|line| tell!("mirror gor: {line}"));
         Ok(if print_config { Action::Print(config) } else { Action::Run { config, from: None } })
     }
 }

@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Mirror real traffic between embedded backends, and show what happened.
     Demo {
         /// How many requests.
-        #[arg(long, value_name = "N", default_value_t = 1000)]
+        #[arg(long, value_name = "N", default_value_t = 1000, allow_negative_numbers = true)]
         requests: u64,
     },
 }
@@ -129,20 +129,20 @@ pub(crate) struct Flags {
     #[arg(long, help_heading = "Source")]
     pub(crate) promiscuous: bool,
     /// Size of the ring between kernel and program [default: 64MiB].
-    #[arg(long, value_name = "SIZE", help_heading = "Source")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Source")]
     pub(crate) capture_buffer: Option<String>,
     /// Add X-Forwarded-For and X-Forwarded-Proto towards the upstream.
     #[arg(long, help_heading = "Source")]
     pub(crate) forwarded: bool,
     /// Threads that serve connections [default: the cores].
-    #[arg(long, value_name = "N", help_heading = "Source")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Source")]
     pub(crate) proxy_threads: Option<String>,
 
     /// Target for copies: `:8082` (this host), `http://10.0.0.7:9000/prefix`; may be repeated.
     #[arg(long, value_name = "TARGET", help_heading = "Shadow")]
     pub(crate) shadow: Vec<String>,
     /// How much is mirrored: `25%`, `1/1000` [default: 100%].
-    #[arg(long, value_name = "FRACTION", help_heading = "Shadow")]
+    #[arg(long, value_name = "FRACTION", allow_hyphen_values = true, help_heading = "Shadow")]
     pub(crate) fraction: Option<String>,
     /// Mirror only exchanges that this holds for: `method = GET and path = /api/**`, `status >= 500`; may be repeated.
     #[arg(long, value_name = "CONDITION", help_heading = "Pipeline")]
@@ -163,13 +163,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "HEADER", help_heading = "Shadow")]
     pub(crate) marker: Option<String>,
     /// How long a target may take to answer [default: 30s].
-    #[arg(long, value_name = "TIME", help_heading = "Shadow")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Shadow")]
     pub(crate) shadow_timeout: Option<String>,
     /// Copies under way at once, for each target [default: 128].
-    #[arg(long, value_name = "N", help_heading = "Shadow")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Shadow")]
     pub(crate) shadow_concurrency: Option<String>,
     /// Copies that wait, for each target; more are dropped [default: 1024].
-    #[arg(long, value_name = "N", help_heading = "Shadow")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Shadow")]
     pub(crate) shadow_queue: Option<String>,
 
     /// Recording to write: `traffic.avro`, `traffic-%Y%m%d-%H%M%S.avro`; `.gor`, `.har` and `.jsonl`, with `.gz` behind them or not, are written too.
@@ -177,23 +177,23 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub(crate) record: Option<OsString>,
     /// Longer bodies are cut in the recording [default: 10MiB].
-    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Record")]
     pub(crate) max_body: Option<String>,
     /// Begin a new file when this one is larger.
-    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Record")]
     pub(crate) rotate_size: Option<String>,
     /// Begin a new file when this one is older.
-    #[arg(long, value_name = "TIME", help_heading = "Record")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Record")]
     pub(crate) rotate_interval: Option<String>,
     /// Remove the oldest files when all together are larger.
-    #[arg(long, value_name = "SIZE", help_heading = "Record")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Record")]
     pub(crate) keep: Option<String>,
 
     /// Bound on all that is held in memory [default: 256MiB].
-    #[arg(long, value_name = "SIZE", help_heading = "Engine")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Engine")]
     pub(crate) memory: Option<String>,
     /// Threads that make copies and recordings [default: 1].
-    #[arg(long, value_name = "N", help_heading = "Engine")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Engine")]
     pub(crate) engine_threads: Option<String>,
 
     /// Address of /metrics, /healthz, /readyz, /config, /sinks; or `off` [default: 127.0.0.1:9900].
@@ -203,10 +203,10 @@ pub(crate) struct Flags {
     #[arg(long, help_heading = "Running")]
     pub(crate) admin_control: bool,
     /// On SIGTERM, how long what runs may take to finish [default: 30s].
-    #[arg(long, value_name = "TIME", help_heading = "Running")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Running")]
     pub(crate) drain_timeout: Option<String>,
     /// End by itself after this long.
-    #[arg(long, value_name = "TIME", help_heading = "Running")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Running")]
     pub(crate) exit_after: Option<String>,
     /// `auto`, `human`, `json` [default: auto].
     #[arg(long, value_name = "FORMAT", help_heading = "Running")]

@@ -11,7 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mirror::config::UpstreamAddress;
 
-use crate::{BAD_INPUT, say};
+use crate::BAD_INPUT;
+use crate::say::{self, tell};
 
 /// How long it may take: the running one may have to open a recording on a slow disk.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -28,12 +29,12 @@ pub(crate) fn reload(admin: &UpstreamAddress) -> anyhow::Result<ExitCode> {
         .flatten()
         .with_context(|| format!("{admin}: no mirror's admin endpoint that can be asked"))?;
     match status {
-        StatusCode::OK => say(&answer),
+        StatusCode::OK => say::all(&answer),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             Err(anyhow::anyhow!("{admin}: {status}: this is no mirror that can reload"))
         }
         _ => {
-            eprint!("{answer}");
+            tell!("{}", answer.trim_end());
             Ok(BAD_INPUT.into())
         }
     }

@@ -11,6 +11,7 @@ use crate::action::Refused;
 use crate::captures::{CaptureOptions, Captures};
 use crate::interrupt::Interrupt;
 use crate::run::Failed;
+use crate::say::tell;
 
 /// As typed.
 #[derive(Debug, clap::Args)]
@@ -19,16 +20,16 @@ pub(crate) struct Choice {
     #[arg(long = "where", value_name = "CONDITION", help_heading = "Choice")]
     conditions: Vec<String>,
     /// Only what began then or later: `2026-11-24T09:30:00Z`, or `+30s` after the first exchange.
-    #[arg(long, value_name = "TIME", help_heading = "Choice")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Choice")]
     from: Option<String>,
     /// Only what began before.
-    #[arg(long, value_name = "TIME", help_heading = "Choice")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Choice")]
     to: Option<String>,
     /// Only the exchange of this id, or whose id ends so; may be repeated.
     #[arg(long = "id", value_name = "ID", help_heading = "Choice")]
     ids: Vec<String>,
     /// End after so many exchanges.
-    #[arg(short = 'n', long, value_name = "N", help_heading = "Choice")]
+    #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true, help_heading = "Choice")]
     limit: Option<String>,
     /// The servers' ports in saved captures (`trace.pcap`) that are named without.
     #[arg(long, value_name = "PORTS", help_heading = "Choice")]
@@ -150,7 +151,7 @@ impl Opened {
     pub(crate) fn tell_losses(&self, what: &str) -> bool {
         let losses = self.recordings.losses();
         tell_losses(what, &losses);
-        self.cut.iter().for_each(|cut| eprintln!("{what}: {cut}"));
+        self.cut.iter().for_each(|cut| tell!("{what}: {cut}"));
         losses.is_empty() && self.cut.is_empty()
     }
 }
@@ -158,16 +159,16 @@ impl Opened {
 /// Tells every recording that cannot be read.
 pub(crate) fn refuse(what: &str, errors: &[OpenError]) -> ExitCode {
     match errors.len() {
-        1 => eprintln!("{what}: 1 fault"),
-        n => eprintln!("{what}: {n} faults"),
+        1 => tell!("{what}: 1 fault"),
+        n => tell!("{what}: {n} faults"),
     }
-    errors.iter().for_each(|error| eprintln!("{error}"));
+    errors.iter().for_each(|error| tell!("{error}"));
     crate::BAD_INPUT.into()
 }
 
 /// Tells what could not be read, a line a file.
 pub(crate) fn tell_losses(what: &str, losses: &[(PathBuf, Losses)]) {
     for (path, losses) in losses {
-        eprintln!("{what}: {}: {losses}", path.display());
+        tell!("{what}: {}: {losses}", path.display());
     }
 }

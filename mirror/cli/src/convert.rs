@@ -7,6 +7,7 @@ use anyhow::Context;
 use mirror::recording::{Recordings, Unheld, WriteRecords};
 
 use crate::interrupt::{CUT_SHORT, Interrupt};
+use crate::say::tell;
 
 mod args;
 mod output;
@@ -44,7 +45,7 @@ pub(crate) fn run(convert: &Convert) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
         Err(error) => return Err(error).with_context(failed),
         Ok(None) => {
-            eprintln!("{WHAT}: interrupted: {} is as it was", convert.place);
+            tell!("{WHAT}: interrupted: {} is as it was", convert.place);
             return Ok(CUT_SHORT.into());
         }
         Ok(Some(done)) => done,
@@ -106,21 +107,23 @@ impl Converted {
     /// Tells what came of it, on stderr, as stdout may be the recording.
     fn tell(&self, output: &str, sound: bool) -> ExitCode {
         let exchanges = |n: u64| if n == 1 { "1 exchange".to_owned() } else { format!("{n} exchanges") };
-        eprintln!("{output}: {}", exchanges(self.records));
+        tell!("{output}: {}", exchanges(self.records));
         if self.unheld.any() {
-            eprintln!("{WHAT}: the format has no place for {}", self.unheld);
+            tell!("{WHAT}: the format has no place for {}", self.unheld);
         }
         match self.late {
             0 => {}
-            1 => eprintln!("{WHAT}: 1 exchange stands behind later ones: it ended too late to be put in order"),
-            n => eprintln!("{WHAT}: {n} exchanges stand behind later ones: they ended too late to be put in order"),
+            1 => tell!("{WHAT}: 1 exchange stands behind later ones: it ended too late to be put in order"),
+            n => tell!(
+                "{WHAT}: {n} exchanges stand behind later ones: they ended too late to be put in order, or the clock was set back"
+            ),
         }
         if let Some(reason) = &self.reason {
             let left_out = exchanges(self.left_out);
-            eprintln!("{WHAT}: {left_out} left out, as the format cannot hold them; the first: {reason}");
+            tell!("{WHAT}: {left_out} left out, as the format cannot hold them; the first: {reason}");
         }
         if let Some(error) = &self.broken {
-            eprintln!("{WHAT}: {error}: what was read before is converted");
+            tell!("{WHAT}: {error}: what was read before is converted");
         }
         match sound && self.left_out == 0 && self.broken.is_none() {
             true => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use anyhow::Context;
 use mirror::config::{AdminConfig, ByteSize, Config, RecordConfig, ShadowConfig};
 
 use crate::run::{Failed, Running, control_runtime};
+use crate::say::show;
 
 mod application;
 mod report;
@@ -36,16 +37,16 @@ fn demo(runtime: &tokio::runtime::Runtime, requests: u64, recording: &std::path:
         Err(Failed::System(error)) => return Err(error),
     };
     let proxy = running.addresses[0];
-    println!("application v1   {v1}   (the upstream: its answers go to the clients)");
-    println!("application v2   {v2}   (the shadow: its answers are only recorded)");
-    println!("mirror           {proxy}   --upstream {v1} --shadow {v2} --record {}\n", recording.display());
+    show!("application v1   {v1}   (the upstream: its answers go to the clients)");
+    show!("application v2   {v2}   (the shadow: its answers are only recorded)");
+    show!("mirror           {proxy}   --upstream {v1} --shadow {v2} --record {}\n", recording.display());
 
     let client = runtime.block_on(traffic::send(proxy, requests));
     let summary = running.end();
 
-    println!("What the clients saw:\n{client}\n");
-    println!("What mirror did:\n{summary}");
-    println!("What the recording says, v1 against v2:\n{}", report::of(recording)?);
+    show!("What the clients saw:\n{client}\n");
+    show!("What mirror did:\n{summary}");
+    show!("What the recording says, v1 against v2:\n{}", report::of(recording)?);
     let whole = client.errors == 0 && summary.sinks.iter().all(|sink| sink.delivered == sink.offered);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,6 +8,7 @@ use mirror::recording::Record;
 
 use crate::chosen::{self, Opened};
 use crate::interrupt::{CUT_SHORT, Interrupt};
+use crate::say::tell;
 
 mod args;
 mod follow;
@@ -83,7 +84,7 @@ pub(crate) fn run(inspect: &Inspect) -> anyhow::Result<ExitCode> {
         Err(Failed::Output(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
         Err(Failed::Output(error)) => return Err(anyhow::Error::from(error).context("cannot be printed")),
         Err(Failed::Input(error)) => {
-            eprintln!("{WHAT}: {error}");
+            tell!("{WHAT}: {error}");
             false
         }
         Ok(()) => true,

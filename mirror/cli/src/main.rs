@@ -2,7 +2,6 @@
 //!
 //! All that is asked for is read and checked before anything is done: see `args` (as typed), `action` (as resolved).
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,11 +27,13 @@ mod log;
 mod reload;
 mod replay;
 mod run;
+mod say;
 mod status;
 mod watch;
 
 use action::{Action, Refused};
 use args::Args;
+use say::tell;
 
 /// As for clap's own usage errors.
 const BAD_INPUT: u8 = 2;
@@ -44,14 +45,14 @@ fn main() -> ExitCode {
         Err(refused) => return refuse(&refused),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("mirror: {error:#}");
+        tell!("mirror: {error:#}");
         ExitCode::FAILURE
     })
 }
 
 /// Tells every fault of what was asked for.
 fn refuse(refused: &Refused) -> ExitCode {
-    eprintln!("{refused}");
+    tell!("{refused}");
     BAD_INPUT.into()
 }
 
@@ -59,23 +60,15 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
     match action {
         Action::Run { config, from } => run::run(&config, from),
         Action::Reload { admin } => ask::reload(&admin),
-        Action::Print(config) => say(&config.to_yaml()),
-        Action::Tell(text) => say(&text),
-        Action::Check { file, config } => say(&check::report(&file, &config)),
-        Action::Interfaces => say(&interfaces::list()?),
+        Action::Print(config) => say::all(&config.to_yaml()),
+        Action::Tell(text) => say::all(&text),
+        Action::Check { file, config } => say::all(&check::report(&file, &config)),
+        Action::Interfaces => say::all(&interfaces::list()?),
         Action::Convert(convert) => convert::run(&convert),
         Action::Inspect(inspect) => inspect::run(&inspect),
-        Action::Schema => say(&documents::schema()?),
-        Action::Completions(shell) => say(&documents::completions(shell)),
-        Action::Man => say(&documents::man()?),
+        Action::Schema => say::all(&documents::schema()?),
+        Action::Completions(shell) => say::all(&documents::completions(shell)),
+        Action::Man => say::all(&documents::man()?),
         Action::Demo { requests } => demo::run(requests),
-    }
-}
-
-/// Writes to stdout what was asked for. That its reader left (`mirror man | head`) is not an error.
-fn say(text: &str) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -13,6 +13,7 @@ use mirror::engine::Engine;
 use mirror::replay::{self, Report, Running, SOURCE, Watch};
 use mirror::telemetry::Telemetry;
 
+use crate::say::tell;
 use crate::status;
 
 mod summary;
@@ -100,6 +101,10 @@ impl ReplayResult {
     pub(crate) fn tell(self, stdout_is_taken: bool) -> anyhow::Result<ExitCode> {
         let report = self.watch.report(&self.control);
         status::print(&summary::Summary(&report), stdout_is_taken);
+        if let Some(nothing) = &report.nothing {
+            // Logging has ended.
+            tell!("mirror: {nothing}");
+        }
         if let Some((path, file)) = self.report {
             write(file, &report).with_context(|| format!("the report cannot be written to {path}"))?;
         }

@@ -72,7 +72,7 @@ pub struct ReplayConfig {
     /// first byte was written. 100 ms is far more than a machine that keeps up needs, and hardly seen by who looks at seconds.
     #[serde(default = "default_late")]
     pub late: Period,
-    /// What makes the replay a failure (exit code 1): a list of `failed`, `dropped`, `left-out`, `unread`, `late`, `different-status`,
+    /// What makes the replay a failure (exit code 1): a list of `failed`, `dropped`, `left-out`, `nothing`, `unread`, `late`, `different-status`,
     /// `status>=500`, `status=404`, `status=5xx`, each with what is allowed behind it (`failed>0.1%`, `status>=500>10`), or `none`.
     #[serde(default)]
     pub fail_on: FailOn,

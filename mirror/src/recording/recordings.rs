@@ -22,6 +22,7 @@ mod order;
 pub use moment::Moment;
 pub use names::files_named;
 pub use open::OpenError;
+pub(crate) use order::is_set_back;
 pub use order::{REORDER_BYTES, REORDER_TIME};
 
 use names::Name;
@@ -88,7 +89,7 @@ struct Open {
     reader: Box<dyn ReadRecords>,
     /// The record that was read to look at it.
     ahead: Option<Record>,
-    /// The latest start that was read. What follows began no more than the window's time before it.
+    /// The latest start that was read, by the clock as it was set then. What follows began no more than the window's time before it.
     frontier: SystemTime,
 }
 
@@ -142,7 +143,7 @@ impl Recordings {
     }
 
     /// How many records were given behind one that began after them: they lasted too long for the window, or it was full, or too many files
-    /// cover the same time.
+    /// cover the same time, or the clock was set back.
     pub fn late(&self) -> u64 {
         self.window.late()
     }
@@ -171,6 +172,11 @@ impl Recordings {
             None => open.reader.read().map_err(|error| of(&open.path, &error))?,
         };
         if let Some(record) = read {
+            let behind = open.frontier.duration_since(record.started).unwrap_or_default();
+            if is_set_back(behind, record.end.unwrap_or_default()) {
+                self.window.begin_anew();
+                open.frontier = record.started;
+            }
             open.frontier = open.frontier.max(record.started);
             let done = self.to.is_some_and(|to| open.frontier > to + OVERHANG);
             if self.from.is_none_or(|from| record.started >= from) && self.to.is_none_or(|to| record.started < to) {

@@ -110,12 +110,11 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
 
     fn request(cost: usize) -> Item {
-        Item::Request(Box::new(Request { cost, ..Request::for_tests(Duration::ZERO) }))
+        Item::Request(Box::new(Request { cost, ..Request::for_tests(std::time::UNIX_EPOCH) }))
     }
 
     #[test]

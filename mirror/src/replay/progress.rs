@@ -1,8 +1,8 @@
 //! How far a replay is.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub struct Progress {
     pub(super) config: ReplayConfig,
     /// Requests of the first pass that were read.
     pub(super) read: AtomicU64,
+    /// How many of them came behind one that began after them.
+    pub(super) out_of_order: AtomicU64,
     /// Requests that the engine was given.
     pub(super) offered: AtomicU64,
     /// The pass that it is in.
@@ -41,11 +43,11 @@ pub struct Progress {
     began: OnceLock<(Instant, SystemTime)>,
     ending: OnceLock<Ending>,
     settled: OnceLock<Instant>,
-    /// When the request sent last was due, since the beginning, and when it was recorded, since the Unix epoch; in nanoseconds.
+    /// When the request sent last was due, since the beginning, and when it was recorded, since the Unix epoch or before it; in nanoseconds.
     due: AtomicU64,
-    at: AtomicU64,
+    at: AtomicI64,
     /// When the request read last was recorded, and whether it was the last one there is.
-    read_to: AtomicU64,
+    read_to: AtomicI64,
     is_read: AtomicBool,
     /// As it was looked at last, in nanoseconds.
     lateness: AtomicU64,
@@ -63,6 +65,7 @@ impl Progress {
         Progress {
             config: config.clone(),
             read: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
             offered: AtomicU64::new(0),
             passes: AtomicU64::new(1),
             left_out: LeftOut::ALL.iter().map(counter).collect(),
@@ -70,8 +73,8 @@ impl Progress {
             ending: OnceLock::new(),
             settled: OnceLock::new(),
             due: AtomicU64::new(0),
-            at: AtomicU64::new(0),
-            read_to: AtomicU64::new(0),
+            at: AtomicI64::new(i64::MIN),
+            read_to: AtomicI64::new(i64::MIN),
             is_read: AtomicBool::new(false),
             lateness: AtomicU64::new(NOT_KNOWN),
             unread: Mutex::default(),
@@ -93,8 +96,8 @@ impl Progress {
     }
 
     /// One more was sent, which was recorded then, and due then. Gives how many there were.
-    pub(super) fn sent_one(&self, recorded: Duration, due: Duration) -> u64 {
-        self.at.store(nanos(recorded), Relaxed);
+    pub(super) fn sent_one(&self, recorded: SystemTime, due: Duration) -> u64 {
+        self.at.store(since_epoch(recorded), Relaxed);
         self.due.store(nanos(due), Relaxed);
         self.offered.fetch_add(1, Relaxed) + 1
     }
@@ -104,8 +107,8 @@ impl Progress {
     }
 
     /// So far it is read.
-    pub(super) fn read_to(&self, recorded: Duration) {
-        self.read_to.fetch_max(nanos(recorded), Relaxed);
+    pub(super) fn read_to(&self, recorded: SystemTime) {
+        self.read_to.fetch_max(since_epoch(recorded), Relaxed);
     }
 
     /// There is no more to read.
@@ -161,7 +164,7 @@ impl Progress {
         let is_known = self.is_read.load(Relaxed) && passes.are_over(1) && max_gap.is_none();
         let by_recording = factor.filter(|_| is_known).map(|factor| {
             let recorded = self.read_to.load(Relaxed).saturating_sub(self.at.load(Relaxed));
-            Duration::from_nanos(recorded).div_f64(factor)
+            Duration::from_nanos(u64::try_from(recorded).unwrap_or_default()).div_f64(factor)
         });
         [by_duration, by_limit, by_recording].into_iter().flatten().min()
     }
@@ -210,6 +213,14 @@ impl Watch {
     /// What has come of it.
     pub fn report(&self, control: &Control) -> Report {
         Report::new(&self.progress, &control.all_sinks(), &self.telemetry.tallies())
+    }
+}
+
+/// In nanoseconds, negative before it.
+fn since_epoch(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
     }
 }
 

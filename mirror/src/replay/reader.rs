@@ -42,10 +42,7 @@ impl Reader {
         let mut pass = 1u64;
         loop {
             match self.pass(&mut recordings, pass == 1) {
-                Read::All(0) if pass == 1 => {
-                    tracing::warn!("there is no request to replay");
-                    break;
-                }
+                Read::All(0) if pass == 1 => break,
                 Read::All(_) if self.passes.are_over(pass) => break,
                 Read::All(_) => {}
                 Read::Enough => break,
@@ -72,7 +69,8 @@ impl Reader {
     /// Reads all once.
     fn pass(&self, recordings: &mut Recordings, is_first: bool) -> Read {
         let (mut batch, mut bytes, mut count) = (Vec::with_capacity(BATCH), 0, 0);
-        for record in recordings.by_ref() {
+        while let Some(record) = recordings.next() {
+            let late = recordings.late();
             let record = match record {
                 Ok(record) => record,
                 Err(error) => {
@@ -84,6 +82,7 @@ impl Reader {
             };
             if is_first {
                 self.progress.read.fetch_add(1, Relaxed);
+                self.progress.out_of_order.store(late, Relaxed);
             }
             let request = match Request::of(record, self.marker.as_deref()) {
                 Ok(request) => request,

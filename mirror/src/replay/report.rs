@@ -14,8 +14,9 @@ use serde::Serialize;
 
 use super::progress::{Ending, Progress};
 use super::tally::{Sums, Tally};
-use crate::config::{Allowed, Failing, StatusIs};
+use crate::config::{Allowed, Failing, Period, StatusIs};
 use crate::outcome::{DropReason, FailReason, SkipReason};
+use crate::recording::REORDER_TIME;
 use crate::sink::SinkSlot;
 
 /// The version of the report's form.
@@ -45,6 +46,8 @@ pub struct Report {
     pub passes: u64,
     /// Requests that were read, of the first pass.
     pub read: u64,
+    /// Requests among them that came behind one that began after them, beyond what recordings are put in order by.
+    pub out_of_order: u64,
     /// Requests that were given to the pipeline, of all passes.
     pub replayed: u64,
     /// Requests that cannot be sent, by reason: `truncated`, `malformed`, `ambiguous`.
@@ -59,6 +62,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// What is amiss, in words.
     pub warnings: Vec<String>,
+    /// Why nothing was replayed, where that is so; it is among the warnings too.
+    #[serde(skip)]
+    pub nothing: Option<String>,
 }
 
 /// One target.
@@ -164,6 +170,7 @@ impl Report {
                 .and_then(|sending| rate(sums.iter().map(|(_, sums)| sums.sent).max().unwrap_or_default(), sending)),
             passes: progress.passes.load(Relaxed),
             read: progress.read.load(Relaxed),
+            out_of_order: progress.out_of_order.load(Relaxed),
             replayed,
             left_out: progress.left_out().map(|(reason, count)| (reason.label(), count)).collect(),
             unread: progress.unreadable(),
@@ -171,9 +178,12 @@ impl Report {
             fail_on: progress.config.fail_on.to_string(),
             failures: Vec::new(),
             warnings: Vec::new(),
+            nothing: None,
         };
+        report.nothing = is_nothing(&report, sinks).then(|| nothing(&report));
         report.failures = failures(&report, progress, sinks);
-        report.warnings = warnings(&report, sending.zip(planned), progress.config.late.0);
+        report.warnings = report.nothing.iter().cloned().collect();
+        report.warnings.extend(warnings(&report, sending.zip(planned), progress.config.late.0));
         report
     }
 
@@ -239,6 +249,23 @@ impl Times {
     }
 }
 
+/// Whether no target and no recording was to have any request.
+fn is_nothing(report: &Report, sinks: &[SinkSlot]) -> bool {
+    // Without any, all that can be asked for is to read.
+    report.replayed == 0 || !sinks.is_empty() && sinks.iter().all(|sink| sink.metrics.offered.get() == 0)
+}
+
+/// Why, as far as it is known.
+fn nothing(report: &Report) -> String {
+    let why = match (report.read, report.replayed) {
+        _ if report.ended == Ending::Interrupted => "it was interrupted before".to_owned(),
+        (0, _) => "there is no request in what was to be read".to_owned(),
+        (read, 0) => format!("of {read} requests that were read none can be sent"),
+        (_, replayed) => format!("{replayed} requests were to be sent, and the pipeline or a fraction skipped each"),
+    };
+    format!("nothing was replayed: {why}")
+}
+
 fn failures(report: &Report, progress: &Progress, sinks: &[SinkSlot]) -> Vec<Failure> {
     // What a recorder loses is a loss too.
     let of_sinks = |count: fn(&SinkSlot) -> u64| sinks.iter().map(count).sum::<u64>();
@@ -256,6 +283,7 @@ fn failures(report: &Report, progress: &Progress, sinks: &[SinkSlot]) -> Vec<Fai
             Failing::Failed => (of_sinks(|sink| sink.metrics.failed.total()), offered),
             Failing::Dropped => (of_sinks(|sink| sink.metrics.dropped.total()), offered),
             Failing::LeftOut => (left_out, report.replayed + left_out),
+            Failing::Nothing => (report.nothing.is_some().into(), 1),
             Failing::Unread => (report.unread.len() as u64, progress.config.files.len() as u64),
             Failing::Late => (of_targets(&|target| is_late(target).into()), report.targets.len() as u64),
             Failing::DifferentStatus => (of_targets(&|target| target.recorded.different_status), answered),
@@ -275,6 +303,13 @@ fn failures(report: &Report, progress: &Progress, sinks: &[SinkSlot]) -> Vec<Fai
 /// `times` are how long it took to send, and was to take.
 fn warnings(report: &Report, times: Option<(Duration, Duration)>, late: Duration) -> Vec<String> {
     let mut warnings = Vec::new();
+    if report.out_of_order > 0 {
+        let window = Period(REORDER_TIME);
+        warnings.push(format!(
+            "{} of {} requests came behind one that began after them: they lasted longer than {window}, or the recorded clock was set back",
+            report.out_of_order, report.read
+        ));
+    }
     if let (Some((took, planned)), Some(rate), Some(reached)) = (times, report.planned_rate, report.reached_rate)
         && took > planned + late
         && took.mul_f64(REACHED) > planned

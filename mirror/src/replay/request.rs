@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
@@ -20,8 +20,8 @@ const PIECE: usize = 1 << 20;
 
 /// A request that is ready to be sent.
 pub(super) struct Request {
-    /// When it began, since the Unix epoch.
-    pub(super) started: Duration,
+    /// When it began; before 1970 too, as what has no clock of its own says.
+    pub(super) started: SystemTime,
     pub(super) head: Bytes,
     pub(super) body: Vec<Bytes>,
     pub(super) trailers: Option<Bytes>,
@@ -81,7 +81,7 @@ impl Request {
             message.body.iter().map(Bytes::len).sum::<usize>() + message.headers.len() * size_of::<(Bytes, Bytes)>()
         });
         Ok(Request {
-            started: record.started.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            started: record.started,
             cost: OVERHEAD + head.len() + length + of_response,
             head: head.freeze(),
             body,
@@ -133,7 +133,7 @@ impl Request {
     }
 
     #[cfg(test)]
-    pub(super) fn for_tests(started: Duration) -> Request {
+    pub(super) fn for_tests(started: SystemTime) -> Request {
         let head = Bytes::from_static(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         Request {
             started,
@@ -217,7 +217,7 @@ mod tests {
         let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
         Record {
             id: 7,
-            started: UNIX_EPOCH + Duration::from_secs(9),
+            started: std::time::UNIX_EPOCH + Duration::from_secs(9),
             source: "proxy".into(),
             client: None,
             server: None,
@@ -246,7 +246,10 @@ mod tests {
         let request =
             Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None).ok().unwrap();
         assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nhOst: a\r\nContent-Length: 2\r\nhOst: b\r\n\r\n");
-        assert_eq!((request.started, request.lasted()), (Duration::from_secs(9), Some(Duration::from_millis(3))));
+        assert_eq!(
+            (request.started, request.lasted()),
+            (std::time::UNIX_EPOCH + Duration::from_secs(9), Some(Duration::from_millis(3)))
+        );
     }
 
     #[test]

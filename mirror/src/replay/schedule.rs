@@ -1,8 +1,9 @@
 //! When each request is due. Sans-io: recorded times in, times since the replay's beginning out, all of them from exact sums, so that nothing drifts.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Arrivals, ReplayConfig, RequestRate};
+use crate::recording::is_set_back;
 
 /// How long a pass of one request takes at least: a recording may say that it took no time at all.
 const SHORTEST_PASS: Duration = Duration::from_millis(1);
@@ -22,8 +23,8 @@ enum Times {
 struct Recorded {
     factor: f64,
     max_gap: Option<Duration>,
-    /// The latest start of this pass.
-    last: Option<Duration>,
+    /// The latest start of this pass, by the clock as it was set then.
+    last: Option<SystemTime>,
     /// Recorded time that has gone by, gaps cut.
     elapsed: Duration,
     /// What of it had before this pass.
@@ -58,8 +59,8 @@ impl Schedule {
         Schedule { times }
     }
 
-    /// When a request is due that began at `started`, since the Unix epoch, and was answered after `lasted`; none where that is at once.
-    pub(super) fn due(&mut self, started: Duration, lasted: Duration) -> Option<Duration> {
+    /// When a request is due that began at `started` and was answered after `lasted`; none where that is at once.
+    pub(super) fn due(&mut self, started: SystemTime, lasted: Duration) -> Option<Duration> {
         match &mut self.times {
             Times::Recorded(recorded) => Some(recorded.due(started, lasted)),
             Times::Rate(rate) => Some(rate.due()),
@@ -76,11 +77,18 @@ impl Schedule {
 }
 
 impl Recorded {
-    fn due(&mut self, started: Duration, lasted: Duration) -> Duration {
-        // One that comes behind a later one is due at once.
-        let gap = started.saturating_sub(*self.last.get_or_insert(started));
-        self.elapsed += self.max_gap.map_or(gap, |most| gap.min(most));
-        self.last = self.last.max(Some(started));
+    fn due(&mut self, started: SystemTime, lasted: Duration) -> Duration {
+        let last = self.last.unwrap_or(started);
+        match started.duration_since(last) {
+            Ok(gap) => {
+                self.elapsed += self.max_gap.map_or(gap, |most| gap.min(most));
+                self.last = Some(started);
+            }
+            // How much time went by meanwhile is not known: time goes on from where it was set to.
+            Err(behind) if is_set_back(behind.duration(), lasted) => self.last = Some(started),
+            // One that comes behind a later one is due at once.
+            Err(_) => {}
+        }
         self.count += 1;
         self.lasted = lasted;
         self.elapsed.div_f64(self.factor)
@@ -141,6 +149,8 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn schedule(yaml: &str) -> Schedule {
@@ -153,7 +163,10 @@ mod tests {
 
     /// When requests are due that began at these milliseconds of some day.
     fn due(schedule: &mut Schedule, starts: &[u64]) -> Vec<u64> {
-        let day = Duration::from_secs(20_000 * 86_400);
+        due_from(schedule, UNIX_EPOCH + Duration::from_secs(20_000 * 86_400), starts)
+    }
+
+    fn due_from(schedule: &mut Schedule, day: SystemTime, starts: &[u64]) -> Vec<u64> {
         starts.iter().map(|&start| schedule.due(day + ms(start), ms(5)).unwrap().as_millis() as u64).collect()
     }
 
@@ -163,7 +176,31 @@ mod tests {
         assert_eq!(due(&mut schedule("speed: 200%"), &[7, 107, 1007]), [0, 50, 500]);
         assert_eq!(due(&mut schedule("speed: 0.1"), &[7, 107]), [0, 1000]);
         assert_eq!(due(&mut schedule("speed: 1"), &[100, 300, 200, 400]), [0, 200, 200, 300], "one out of order");
-        assert_eq!(schedule("speed: max").due(ms(1), ms(1)), None);
+        assert_eq!(schedule("speed: max").due(UNIX_EPOCH, ms(1)), None);
+    }
+
+    #[test]
+    fn where_the_clock_was_set_back_time_goes_on_from_there() {
+        let hour = 3_600_000;
+        let starts = [hour, hour + 100, 0, 100, 50, 400, hour + 200];
+        assert_eq!(due(&mut schedule("speed: 1"), &starts), [0, 100, 100, 200, 200, 500, hour + 300]);
+        assert_eq!(due(&mut schedule("speed: 2, max_gap: 1s"), &starts), [0, 50, 50, 100, 100, 250, 750]);
+        // As far as records are put in order by it is only the order.
+        assert_eq!(due(&mut schedule("speed: 1"), &[60_000, 0, 60_010]), [0, 0, 10]);
+        assert_eq!(due(&mut schedule("speed: 1"), &[60_006, 0, 10]), [0, 0, 10]);
+    }
+
+    #[test]
+    fn one_that_lasted_long_is_no_clock_that_was_set_back() {
+        let mut schedule = schedule("speed: 1");
+        let mut due = |start, lasted| schedule.due(UNIX_EPOCH + ms(start), ms(lasted)).map(|due| due.as_millis());
+        assert_eq!([due(100_000, 5), due(9_000, 91_000), due(100_100, 5)], [Some(0), Some(0), Some(100)]);
+    }
+
+    #[test]
+    fn starts_before_1970_keep_their_gaps() {
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(due_from(&mut schedule("speed: 1"), before, &[0, 300, 1000, 1200]), [0, 300, 1000, 1200]);
     }
 
     #[test]
@@ -193,7 +230,7 @@ mod tests {
     fn a_rate_keeps_no_recorded_time() {
         assert_eq!(due(&mut schedule("rate: 1000/s"), &[0, 9000, 9001]), [0, 1, 2]);
         let mut fast = schedule("rate: 3000/s");
-        let last = (0..=3_000_000).filter_map(|_| fast.due(ms(0), ms(0))).last();
+        let last = (0..=3_000_000).filter_map(|_| fast.due(UNIX_EPOCH, ms(0))).last();
         assert_eq!(last, Some(Duration::from_secs(1000)), "without drift");
     }
 
@@ -201,7 +238,7 @@ mod tests {
     fn poisson_arrivals_have_the_mean_and_the_spread_of_theirs() {
         let mut poisson = schedule("rate: 1000/s, arrivals: poisson");
         let times: Vec<f64> =
-            (0..=100_000).filter_map(|_| poisson.due(ms(0), ms(0))).map(|due| due.as_secs_f64()).collect();
+            (0..=100_000).filter_map(|_| poisson.due(UNIX_EPOCH, ms(0))).map(|due| due.as_secs_f64()).collect();
         let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]) * 1000.0).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;

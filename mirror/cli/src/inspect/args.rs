@@ -31,7 +31,7 @@ pub(crate) struct InspectArgs {
     #[arg(short, long, help_heading = "Choice")]
     follow: bool,
     /// How much of a body -v shows [default: 4KiB].
-    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Output")]
     body_limit: Option<String>,
     /// `auto`, `always`, `never` [default: auto: on a terminal, where NO_COLOR is not set].
     #[arg(long, value_name = "WHEN", help_heading = "Output")]

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use mirror::recording::{Format, Losses, OpenError, ReadOptions, ReadRecords, Record, files_named};
 
 use crate::interrupt::Interrupt;
+use crate::say::tell;
 
 /// How often a file is looked at for more, and folders for files. A recording is written once a second by default.
 const EVERY: Duration = Duration::from_millis(100);
@@ -114,7 +115,7 @@ impl Followed {
                 }
                 Err(_) if self.files.interrupt.came() => return false,
                 // A later one of a glob's: those that were there at the start have been looked at.
-                Err(error) => eprintln!("{}: {}: {error}", super::WHAT, path.display()),
+                Err(error) => tell!("{}: {}: {error}", super::WHAT, path.display()),
             }
         }
         false

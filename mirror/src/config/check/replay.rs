@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Findings;
 use crate::config::{Config, Passes, ReplayConfig, Speed};
-use crate::recording::Moment;
+use crate::recording::{Moment, files_named};
 
 impl Config {
     pub(super) fn check_replay(&self, findings: &mut Findings<'_>) {
@@ -25,14 +25,29 @@ impl Config {
             findings.missing("replay.files", "a recording, as in traffic.avro");
         }
         check_times(replay, findings);
-        if replay.files.iter().any(|file| file == Path::new("-")) && replay.passes != Passes::default() {
-            findings.add("replay.loop", replay.passes, "1, as stdin can be read only once");
+        if replay.passes != Passes::default() {
+            check_files_of_passes(replay, findings);
         }
         if replay.report.as_ref().is_some_and(|report| report.as_os_str().is_empty()) {
             findings.add("replay.report", "", "a file's path");
         }
         findings.not_zero("replay.late", replay.late);
         findings.not_empty("replay.read_ahead", replay.read_ahead);
+    }
+}
+
+/// What is replayed again is read again: a pipe would be waited for without end, for another that writes to it.
+fn check_files_of_passes(replay: &ReplayConfig, findings: &mut Findings<'_>) {
+    if replay.files.iter().any(|file| file == Path::new("-")) {
+        findings.add("replay.loop", replay.passes, "1, as stdin can be read only once");
+    }
+    for (i, word) in replay.files.iter().enumerate() {
+        // What cannot be read at all is told where it is opened.
+        let files = files_named(std::slice::from_ref(word)).unwrap_or_default();
+        for file in files.iter().filter(|file| file.exists() && !file.is_file()) {
+            let expected = format!("a regular file, to be replayed more than once (loop: {})", replay.passes);
+            findings.add(&format!("replay.files[{i}]"), file.display(), expected);
+        }
     }
 }
 
@@ -100,6 +115,12 @@ mod tests {
         assert_eq!(of("from: 30s, to: +10s"), ["replay.to"]);
         assert_eq!(of("from: 2026-11-24T09:30:00Z, to: 2026-11-24T09:30:00Z"), ["replay.to"]);
         assert_eq!(of("from: 2026-11-24T09:30:00Z, to: +10s"), none);
+    }
+
+    #[test]
+    fn what_is_replayed_again_can_be_read_again() {
         assert_eq!(faults("{shadow: ':82', replay: {files: '-', loop: 2}}"), ["replay.loop"]);
+        let of = |passes| faults(&format!("{{shadow: ':82', replay: {{files: [a.avro, /dev/null], loop: {passes}}}}}"));
+        assert_eq!((of("forever"), of("1")), (vec!["replay.files[1]".to_owned()], vec![]));
     }
 }

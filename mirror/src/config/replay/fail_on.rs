@@ -19,6 +19,8 @@ pub enum Failing {
     Dropped,
     /// Recorded requests that could not be sent.
     LeftOut,
+    /// Not one request was there for any target or recording.
+    Nothing,
     /// Recordings of which something could not be read.
     Unread,
     /// Targets whose p99 of lateness is above `late`.
@@ -62,13 +64,14 @@ pub enum Allowed {
     Percent(f64),
 }
 
-const EXPECTED: &str = "a list of failed, dropped, left-out, unread, late, different-status and statuses, as in status>=500 or \
-                        status=5xx, each with what is allowed behind it where that is not none, as in failed>0.1%; or none";
+const EXPECTED: &str = "a list of failed, dropped, left-out, nothing, unread, late, different-status and statuses, as in status>=500 \
+                        or status=5xx, each with what is allowed behind it where that is not none, as in failed>0.1%; or none";
 
-const NAMES: [(&str, Failing); 6] = [
+const NAMES: [(&str, Failing); 7] = [
     ("failed", Failing::Failed),
     ("dropped", Failing::Dropped),
     ("left-out", Failing::LeftOut),
+    ("nothing", Failing::Nothing),
     ("unread", Failing::Unread),
     ("late", Failing::Late),
     ("different-status", Failing::DifferentStatus),
@@ -141,9 +144,13 @@ impl Allowed {
 }
 
 impl Default for FailOn {
-    /// All was sent and answered.
+    /// All was sent and answered, and that was something.
     fn default() -> FailOn {
-        FailOn([Failing::Failed, Failing::Dropped, Failing::LeftOut].map(|what| (what, Allowed::Count(0))).into())
+        FailOn(
+            [Failing::Failed, Failing::Dropped, Failing::LeftOut, Failing::Nothing]
+                .map(|what| (what, Allowed::Count(0)))
+                .into(),
+        )
     }
 }
 
@@ -202,7 +209,7 @@ impl fmt::Display for FailOn {
 one_word!(FailOn, "FailOn", {
     "description": "What makes a replay a failure: a list with commas, or none.",
     "type": "string",
-    "examples": ["failed,dropped,left-out", "failed>0.1%,status>=500", "different-status,late", "none"]
+    "examples": ["failed,dropped,left-out,nothing", "failed>0.1%,status>=500", "different-status,late", "none"]
 });
 
 #[cfg(test)]
@@ -215,7 +222,7 @@ mod tests {
             ("failed,dropped,left-out", "failed,dropped,left-out"),
             ("failed > 0.5% , status >= 500 > 10", "failed>0.5%,status>=500>10"),
             ("status=5xx,status!=200,status<400>1%", "status=5xx,status!=200,status<400>1%"),
-            ("unread,late,different-status", "unread,late,different-status"),
+            ("unread,late,nothing,different-status", "unread,late,nothing,different-status"),
             ("none", "none"),
         ] {
             let fail_on: FailOn = text.parse().unwrap();

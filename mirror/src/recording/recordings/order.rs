@@ -1,7 +1,7 @@
 //! Records in the order of their starts, out of one that is only nearly so.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use super::Record;
@@ -19,10 +19,18 @@ pub const REORDER_BYTES: usize = 64 << 20;
 /// What a record takes beside its bytes and lines: its own struct, and what the allocator adds.
 const RECORD: usize = 1024;
 
+/// Whether a record whose exchange began so long before that of one in front of it tells of a clock that was set back. It is only out of order
+/// otherwise: within [`REORDER_TIME`], or written late as it lasted so long.
+pub(crate) fn is_set_back(behind: Duration, lasted: Duration) -> bool {
+    behind.saturating_sub(lasted) > REORDER_TIME
+}
+
 /// Holds records back until none that began before them can come.
 #[derive(Debug)]
 pub(super) struct Window {
     held: BinaryHeap<Reverse<Held>>,
+    /// What was held when a clock was set back, in order; it is given first.
+    before: VecDeque<Held>,
     bytes: usize,
     /// Counts what came, so that equals stay in their order.
     came: u64,
@@ -43,7 +51,7 @@ struct Held {
 impl Window {
     /// One that waits so long, in recorded time; nothing is held for zero.
     pub(super) fn new(time: Duration) -> Window {
-        Window { held: BinaryHeap::new(), bytes: 0, came: 0, time, given: None, late: 0 }
+        Window { held: BinaryHeap::new(), before: VecDeque::new(), bytes: 0, came: 0, time, given: None, late: 0 }
     }
 
     pub(super) fn put(&mut self, record: Record) {
@@ -53,14 +61,26 @@ impl Window {
         self.held.push(Reverse(Held { started: record.started, came: self.came, bytes, record: Box::new(record) }));
     }
 
+    /// What comes now is behind all that is held, whatever its clock says.
+    pub(super) fn begin_anew(&mut self) {
+        let held = std::mem::take(&mut self.held).into_sorted_vec();
+        self.before.extend(held.into_iter().rev().map(|Reverse(held)| held));
+    }
+
     /// The first of them, where it is its turn: all that is still to come has been read up to `frontier`, which is none where nothing is.
     pub(super) fn take(&mut self, frontier: Option<SystemTime>) -> Option<Record> {
-        let Reverse(first) = self.held.peek()?;
-        let due = frontier.is_none_or(|frontier| first.started + self.time <= frontier);
-        if !due && self.bytes <= REORDER_BYTES {
-            return None;
-        }
-        let Reverse(Held { started, bytes, record, .. }) = self.held.pop()?;
+        let Held { started, bytes, record, .. } = match self.before.pop_front() {
+            Some(held) => held,
+            None => {
+                let Reverse(first) = self.held.peek()?;
+                let due = frontier.is_none_or(|frontier| first.started + self.time <= frontier);
+                if !due && self.bytes <= REORDER_BYTES {
+                    return None;
+                }
+                let Reverse(held) = self.held.pop()?;
+                held
+            }
+        };
         self.bytes -= bytes;
         self.late += u64::from(self.given.is_some_and(|given| started < given));
         self.given = self.given.max(Some(started));
@@ -135,6 +155,17 @@ mod tests {
         window.put(record(110));
         assert_eq!(window.take(None).map(|record| record.id), Some(110));
         assert_eq!(window.late(), 1);
+    }
+
+    #[test]
+    fn what_was_held_when_a_clock_was_set_back_is_given_first() {
+        let mut window = Window::new(REORDER_TIME);
+        [4010, 4000].into_iter().for_each(|seconds| window.put(record(seconds)));
+        window.begin_anew();
+        [110, 100].into_iter().for_each(|seconds| window.put(record(seconds)));
+        let given: Vec<_> = std::iter::from_fn(|| window.take(Some(at(160)))).map(|record| record.id).collect();
+        assert_eq!(given, [4000, 4010, 100]);
+        assert_eq!(window.take(None).map(|record| record.id), Some(110));
     }
 
     #[test]

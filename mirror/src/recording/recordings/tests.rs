@@ -69,6 +69,14 @@ fn a_file_in_the_order_of_ends_is_read_by_starts() {
 }
 
 #[test]
+fn where_a_clock_was_set_back_records_stay_in_front_of_what_follows() {
+    let folder = folder(&[("a.avro", &[4000, 4002, 4001, 10, 12, 11, 100])]);
+    let mut recordings = Recordings::open(&[folder.path().join("a.avro")]).unwrap();
+    assert_eq!(ids(&mut recordings), [4000, 4001, 4002, 10, 11, 12, 100]);
+    assert_eq!(recordings.late(), 4);
+}
+
+#[test]
 fn from_one_time_to_another() {
     let folder = folder(&[("a.avro", &[5, 6, 7, 8]), ("b.avro", &[9, 10, 2000, 5000])]);
     let words = [folder.path().join("?.avro")];
