@@ -77,10 +77,14 @@ pub struct Config {
     #[serde(deserialize_with = "forms::shadow")]
     #[schemars(schema_with = "forms::shadow_schema")]
     pub shadow: Vec<ShadowConfig>,
-    /// The recording that exchanges are written to.
-    #[serde(deserialize_with = "forms::record", skip_serializing_if = "Option::is_none")]
+    /// The recordings that exchanges are written to. One or a list, each a path or a map.
+    #[serde(
+        deserialize_with = "forms::record",
+        serialize_with = "forms::one_alone",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     #[schemars(schema_with = "forms::record_schema")]
-    pub record: Option<RecordConfig>,
+    pub record: Vec<RecordConfig>,
     /// Without a target or a recording what a source sees is counted, and goes nowhere; this says that it is meant so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub discard: bool,
@@ -230,7 +234,7 @@ impl Default for Config {
             capture: Vec::new(),
             replay: None,
             shadow: Vec::new(),
-            record: None,
+            record: Vec::new(),
             discard: false,
             fraction: Fraction::ALL,
             pipeline: Vec::new(),

@@ -58,7 +58,8 @@ pub(crate) struct Next {
 pub(crate) enum Wanted<'a> {
     /// With its place in the list.
     Shadow(usize, &'a ShadowConfig),
-    Record(&'a RecordConfig),
+    /// The same.
+    Record(usize, &'a RecordConfig),
 }
 
 impl Next {
@@ -226,13 +227,13 @@ impl<'a> Wanted<'a> {
     /// All of a configuration, in the order of their numbers: the targets come first.
     pub(crate) fn all(config: &'a Config) -> Vec<Wanted<'a>> {
         let shadows = config.shadow.iter().enumerate().map(|(i, shadow)| Wanted::Shadow(i, shadow));
-        shadows.chain(config.record.iter().map(Wanted::Record)).collect()
+        shadows.chain(config.record.iter().enumerate().map(|(i, record)| Wanted::Record(i, record))).collect()
     }
 
     pub(crate) fn name(self) -> String {
         match self {
             Wanted::Shadow(_, shadow) => shadow.label(),
-            Wanted::Record(_) => RECORD.to_owned(),
+            Wanted::Record(_, record) => record.label().to_owned(),
         }
     }
 
@@ -240,14 +241,15 @@ impl<'a> Wanted<'a> {
     pub(crate) fn to(self) -> String {
         match self {
             Wanted::Shadow(_, shadow) => shadow.target.to_string(),
-            Wanted::Record(record) => record.path.display().to_string(),
+            Wanted::Record(_, record) => record.path.display().to_string(),
         }
     }
 
     fn place(self) -> String {
         match self {
             Wanted::Shadow(_, shadow) => format!("shadow {}", shadow.label()),
-            Wanted::Record(_) => RECORD.to_owned(),
+            Wanted::Record(_, record) if record.label() == RECORD => RECORD.to_owned(),
+            Wanted::Record(_, record) => format!("{RECORD} {}", record.label()),
         }
     }
 
@@ -255,9 +257,9 @@ impl<'a> Wanted<'a> {
     fn begins(self, in_place: Option<String>) -> String {
         match (self, in_place) {
             (Wanted::Shadow(..), None) => "added".to_owned(),
-            (Wanted::Record(_), None) => format!("to {}", self.to()),
+            (Wanted::Record(..), None) => format!("to {}", self.to()),
             (Wanted::Shadow(..), Some(keys)) => format!("begins anew ({keys}); the one before finishes what it has"),
-            (Wanted::Record(_), Some(_)) => {
+            (Wanted::Record(..), Some(_)) => {
                 format!("to {} from now on; the one before finishes what it has", self.to())
             }
         }
@@ -266,7 +268,7 @@ impl<'a> Wanted<'a> {
     pub(crate) fn fraction(self, config: &Config) -> Fraction {
         let own = match self {
             Wanted::Shadow(_, shadow) => shadow.fraction,
-            Wanted::Record(record) => record.fraction,
+            Wanted::Record(_, record) => record.fraction,
         };
         own.unwrap_or(config.fraction)
     }
@@ -274,7 +276,7 @@ impl<'a> Wanted<'a> {
     fn pipeline(self) -> &'a [StageConfig] {
         match self {
             Wanted::Shadow(_, shadow) => &shadow.pipeline,
-            Wanted::Record(record) => &record.pipeline,
+            Wanted::Record(_, record) => &record.pipeline,
         }
     }
 
@@ -288,8 +290,8 @@ impl<'a> Wanted<'a> {
                 keys
             }
             // What else differs of a recording in the same file waits for the next start: see `Config::reloaded`.
-            (Wanted::Record(after), Wanted::Record(before)) if after.path == before.path => Vec::new(),
-            (Wanted::Record(_), Wanted::Record(_)) => vec!["path".to_owned()],
+            (Wanted::Record(_, after), Wanted::Record(_, before)) if after.path == before.path => Vec::new(),
+            (Wanted::Record(..), Wanted::Record(..)) => vec!["path".to_owned()],
             _ => vec!["kind".to_owned()],
         }
     }
@@ -303,7 +305,8 @@ impl<'a> Wanted<'a> {
         }
         let key = match self {
             Wanted::Shadow(i, _) => format!("shadow[{i}].pipeline"),
-            Wanted::Record(_) => "record.pipeline".to_owned(),
+            Wanted::Record(..) if planner.config.record.len() == 1 => "record.pipeline".to_owned(),
+            Wanted::Record(i, _) => format!("record[{i}].pipeline"),
         };
         let stages = Pipeline::of_sink(self.pipeline(), &self.name(), &key, planner.programs, planner.telemetry);
         stages.map(Arc::new)
@@ -312,7 +315,7 @@ impl<'a> Wanted<'a> {
     fn plan(self, stages: Arc<Pipeline>, planner: &Planner<'_>) -> Result<Plan, EngineError> {
         match self {
             Wanted::Shadow(_, shadow) => Ok(planner.shadow(shadow, stages)),
-            Wanted::Record(record) => Ok(planner.recorder(record, stages)?),
+            Wanted::Record(_, record) => Ok(planner.recorder(record, stages)?),
         }
     }
 }

@@ -20,7 +20,7 @@ mod shadow;
 pub use recorder::{Recorder, file_options};
 pub use shadow::Shadow;
 
-/// What the recorder is called, as metrics, the summary and control know it.
+/// What a recorder is called that has no other name, as metrics, the summary and control know it.
 pub(crate) const RECORD: &str = "record";
 
 /// Tells a sink that time is up: what is under way is to be settled now. (That no more will come is told by the stream's end.)
@@ -124,7 +124,7 @@ pub(crate) struct Planner<'a> {
 impl Planner<'_> {
     /// What each sink may hold back, in bytes: a fair share of the byte budget, which leaves one for what arrives.
     pub(crate) fn share(&self) -> usize {
-        let sinks = self.config.shadow.len() + usize::from(self.config.record.is_some());
+        let sinks = self.config.shadow.len() + self.config.record.len();
         self.budget.limit() / (sinks + 1)
     }
 
@@ -151,7 +151,7 @@ impl Planner<'_> {
         Plan::new(slot, sink)
     }
 
-    /// The recorder, with its recording open.
+    /// A recorder, with its recording open.
     ///
     /// # Errors
     /// When the recording cannot be opened.
@@ -159,7 +159,7 @@ impl Planner<'_> {
         let share = Share::new(self.share());
         let recorder = Recorder::open(record, self.budget, &share, self.telemetry)?;
         let slot = SinkSlot {
-            name: RECORD.into(),
+            name: record.label().into(),
             fraction: record.fraction.unwrap_or(self.config.fraction),
             paused: false,
             // It collects up to `max_body` and passes on the rest as it comes, so that much and a little is its pace.
@@ -172,7 +172,7 @@ impl Planner<'_> {
             reads_answers: record.answers,
             answers: false,
             kept_answers: None,
-            metrics: self.telemetry.sink(RECORD),
+            metrics: self.telemetry.sink(record.label()),
         };
         Ok(Plan::new(slot, recorder))
     }

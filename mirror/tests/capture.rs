@@ -70,7 +70,7 @@ fn times_are_the_packets_and_what_was_lost_is_told() {
     let path = folder.path().join("a.avro");
     let mut record = RecordConfig::new(&path);
     record.answer_wait = mirror::config::Period(Duration::from_secs(5));
-    let config = Config { shadow: vec![shadow(Duration::ZERO)], record: Some(record), ..Config::default() };
+    let config = Config { shadow: vec![shadow(Duration::ZERO)], record: vec![record], ..Config::default() };
     let engine = Engine::start(&config, "capture", &Telemetry::new()).unwrap();
     let tap = engine.tap();
 
@@ -134,7 +134,7 @@ fn what_can_be_read_in_two_ways_is_recorded_and_reaches_no_target() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.avro");
     let config =
-        Config { shadow: vec![shadow(Duration::ZERO)], record: Some(RecordConfig::new(&path)), ..Config::default() };
+        Config { shadow: vec![shadow(Duration::ZERO)], record: vec![RecordConfig::new(&path)], ..Config::default() };
     let engine = Engine::start(&config, "capture", &Telemetry::new()).unwrap();
     let tap = engine.tap();
 

@@ -148,6 +148,15 @@ fn stage() -> impl Strategy<Value = StageConfig> {
     select(forms.to_vec()).prop_map(|yaml| serde_yaml::from_str(yaml).unwrap())
 }
 
+/// As those of one list, each with a name and a file of its own.
+fn named(mut records: Vec<RecordConfig>) -> Vec<RecordConfig> {
+    for (i, record) in records.iter_mut().enumerate().skip(1) {
+        record.name = Some(format!("record-{}", i + 1));
+        record.path = format!("{i}-{}", record.path.display()).into();
+    }
+    records
+}
+
 prop_compose! {
     fn config()(
         ports in prop::collection::btree_set(1u16..1000, 1..4),
@@ -156,7 +165,7 @@ prop_compose! {
         shadow in prop::collection::btree_set(1000u16..8000, 0..4)
             .prop_flat_map(|ports| ports.into_iter().map(shadow).collect::<Vec<_>>()),
         pipeline in prop::collection::vec(stage(), 0..4),
-        (record, fraction, marker, proxy, threads) in (of(record()), fraction(), marker(), proxy(), count()),
+        (records, fraction, marker, proxy, threads) in (prop::collection::vec(record(), 0..3), fraction(), marker(), proxy(), count()),
         memory in size(1 << 50),
         (captures, reassembly) in (prop::collection::vec(capture(), 0..3), reassembly()),
         (admin, control) in (select(vec!["off", "default", ":9900", "[::1]:0"]), any::<bool>()),
@@ -171,10 +180,10 @@ prop_compose! {
             // At least what the largest sinks generated need.
             limits: LimitsConfig { memory: ByteSize::new(memory.bytes() + (8 << 20)), reassembly },
             log: LogConfig { format, level: level.to_owned() },
-            capture: if shadow.is_empty() && record.is_none() { Vec::new() } else { captures },
+            capture: if shadow.is_empty() && records.is_empty() { Vec::new() } else { captures },
             discard: false,
             replay: None,
-            shadow, record, fraction, pipeline, marker, proxy, drain_timeout, exit_after,
+            shadow, record: named(records), fraction, pipeline, marker, proxy, drain_timeout, exit_after,
         }
     }
 }

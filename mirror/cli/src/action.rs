@@ -236,7 +236,7 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
     lay_stages_over(flags, draft);
     lay_captures_over(flags, draft);
     lay_shadows_over(flags, draft);
-    lay_record_over(flags, draft);
+    lay_records_over(flags, draft);
     lay_settings_over(&flags.set, draft);
 }
 
@@ -334,26 +334,37 @@ fn lay_shadows_over(flags: &Flags, draft: &mut Draft) {
     }
 }
 
-/// What is said of the recording goes over what a file says of it, key by key.
-fn lay_record_over(flags: &Flags, draft: &mut Draft) {
-    if let Some(path) = &flags.record {
+/// One recording goes over the one of a file, key by key; several, or one over several, replace them. What is said of recordings by flag is said of
+/// all that there are then.
+fn lay_records_over(flags: &Flags, draft: &mut Draft) {
+    let listed = |draft: &Draft| (0..).take_while(|i| draft.has(&format!("record.{i}"))).count();
+    let replaces = flags.record.len() > 1 || !flags.record.is_empty() && listed(draft) > 0;
+    if replaces {
+        draft.set("record", Value::Sequence(Vec::new()), "--record");
+    }
+    for (i, path) in flags.record.iter().enumerate() {
+        let key = if replaces { format!("record.{i}.path") } else { "record.path".to_owned() };
         match path.to_str() {
-            Some(path) => draft.set("record.path", Value::from(path), "--record"),
+            Some(path) => draft.set(&key, Value::from(path), "--record"),
             None => draft.fault(Fault::new("--record", path.display(), "a path in UTF-8")),
         }
     }
-    let recorded =
-        draft.has("record") || flags.record.is_some() || flags.set.iter().any(|set| set.starts_with("record"));
+    let is_set = || flags.set.iter().any(|set| set.starts_with("record"));
+    let recorded = draft.has("record") || !flags.record.is_empty() || is_set();
+    let places = match listed(draft) {
+        0 => vec!["record".to_owned()],
+        n => (0..n).map(|i| format!("record.{i}")).collect(),
+    };
     for (flag, key, word) in [
-        ("--max-body", "record.max_body", &flags.max_body),
-        ("--rotate-size", "record.rotate_size", &flags.rotate_size),
-        ("--rotate-interval", "record.rotate_interval", &flags.rotate_interval),
-        ("--keep", "record.keep", &flags.keep),
+        ("--max-body", "max_body", &flags.max_body),
+        ("--rotate-size", "rotate_size", &flags.rotate_size),
+        ("--rotate-interval", "rotate_interval", &flags.rotate_interval),
+        ("--keep", "keep", &flags.keep),
     ] {
-        match word {
-            Some(word) if recorded => draft.set(key, Value::from(word.as_str()), flag),
-            Some(_) => draft.fault(Fault::missing(flag, "`--record` beside it, whose recording it is for")),
-            None => {}
+        let Some(word) = word else { continue };
+        match recorded {
+            true => places.iter().for_each(|at| draft.set(&format!("{at}.{key}"), Value::from(word.as_str()), flag)),
+            false => draft.fault(Fault::missing(flag, "`--record` beside it, whose recording it is for")),
         }
     }
 }

@@ -173,9 +173,9 @@ pub(crate) struct Flags {
     pub(crate) shadow_queue: Option<String>,
 
     /// Recording to write: `traffic.avro`, `traffic-%Y%m%d-%H%M%S.avro`; `.gor`, `.har` and `.jsonl`, with `.gz` behind them or not, are written too.
-    /// `-` is stdout, in JSON Lines.
+    /// `-` is stdout, in JSON Lines; may be repeated.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
-    pub(crate) record: Option<OsString>,
+    pub(crate) record: Vec<OsString>,
     /// Longer bodies are cut in the recording [default: 10MiB].
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = "Record")]
     pub(crate) max_body: Option<String>,

@@ -94,7 +94,7 @@ fn record(capture: CaptureConfig, recording: &Path, interrupt: &Interrupt) -> Re
     record.max_body = MAX_BODY;
     let config = Config {
         capture: vec![capture],
-        record: Some(record),
+        record: vec![record],
         admin: AdminConfig::off(),
         // Copies too are what was captured.
         marker: MarkerConfig::Off,

@@ -26,8 +26,12 @@ pub(crate) fn report(file: &Path, config: &Config) -> String {
             format!("shadows to {}", list(targets.collect()))
         }
     });
-    if let Some(record) = &config.record {
-        parts.push(format!("records to {} ({})", record.path.display(), record.fraction.unwrap_or(config.fraction)));
+    if !config.record.is_empty() {
+        let records = config
+            .record
+            .iter()
+            .map(|record| format!("{} ({})", record.path.display(), record.fraction.unwrap_or(config.fraction)));
+        parts.push(format!("records to {}", list(records.collect())));
     }
     format!("{}: ok\n{}\n", file.display(), parts.join("; "))
 }

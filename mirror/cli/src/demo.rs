@@ -2,7 +2,6 @@
 //! real proxy, its copies to the other, all of it recorded; then what the recording says of both.
 
 // What the demo shows is what it is run for.
-#![expect(clippy::print_stdout)]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -61,7 +60,7 @@ fn config(v1: SocketAddr, v2: SocketAddr, recording: &std::path::Path) -> anyhow
         listen: vec!["127.0.0.1:0".parse()?],
         upstream: Some(v1.to_string().parse()?),
         shadow: vec![shadow],
-        record: Some(RecordConfig::new(recording)),
+        record: vec![RecordConfig::new(recording)],
         admin: AdminConfig::off(),
         ..Config::default()
     })

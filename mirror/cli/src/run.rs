@@ -109,14 +109,11 @@ impl Running {
                 format!("an address that can be listened on ({error})"),
             ));
         });
-        if let Some(record) = config.record.as_ref().filter(|record| !record.is_stdout())
-            && let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record))
-        {
-            faults.0.push(Fault::new(
-                "record",
-                record.path.display(),
-                format!("a path that can be recorded to ({error})"),
-            ));
+        for record in config.record.iter().filter(|record| !record.is_stdout()) {
+            if let Err(error) = mirror::recording::file::check(&mirror::sink::file_options(record)) {
+                let expected = format!("a path that can be recorded to ({error})");
+                faults.0.push(Fault::new("record", record.path.display(), expected));
+            }
         }
         let (Ok(listeners), Ok(captures), Ok(replay), Ok(admin), true) =
             (listeners, captures, replay, admin, faults.0.is_empty())
@@ -193,7 +190,7 @@ impl Running {
         let Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, .. } = self;
         admin.draining();
         // What stdout has already is no table's.
-        let records_to_stdout = reloader.config().record.as_ref().is_some_and(RecordConfig::is_stdout);
+        let records_to_stdout = reloader.config().record.iter().any(RecordConfig::is_stdout);
         let cut = listener.as_ref().and_then(Listener::cut);
         let (replay, replayed) = replay.map(Replay::split).unzip();
         let draining = until.spawn(move || drain(&reloader.config(), proxy, listener, replay, engine, &sums))?;

@@ -112,7 +112,7 @@ fn flags_go_over_the_file() {
         ["run", "a.yaml", "--print-config", "--shadow=:8084", "--record=b.avro", "--max-body=1kB", "--set=fraction="];
     let config = Config::from_yaml(&stdout(&mirror(dir.path(), &args))).unwrap();
     assert_eq!(config.shadow.iter().map(|shadow| shadow.target.port()).collect::<Vec<_>>(), [8084]);
-    assert_eq!(config.record.unwrap().path, Path::new("b.avro"));
+    assert_eq!(config.record[0].path, Path::new("b.avro"));
     assert_eq!(config.fraction.to_string(), "100%", "an empty value is none");
     assert_eq!(config.listen[0].to_string(), ":80");
 }

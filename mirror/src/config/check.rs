@@ -1,18 +1,16 @@
 //! Whether the settings make sense together and on this host.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fmt::Display;
 
 use super::{AdminAddress, ByteSize, Config, Fault, Period};
-use crate::recording::{Format, Kind};
-use crate::sink::RECORD;
 
 mod capture;
 mod filter;
 mod middleware;
 mod path;
 mod pipeline;
+mod record;
 mod replay;
 
 /// The faults found so far, and the keys that could not be read, of which nothing more can be said.
@@ -68,7 +66,7 @@ impl Config {
         self.check_captures(&mut findings);
         self.check_replay(&mut findings);
         self.check_shadows(&mut findings);
-        self.check_record(&mut findings);
+        self.check_records(&mut findings);
         self.check_pipelines(&mut findings);
         self.check_memory(&mut findings);
         self.check_rest(&mut findings);
@@ -134,14 +132,14 @@ impl Config {
     }
 
     fn check_shadows(&self, findings: &mut Findings<'_>) {
-        let mut names = HashMap::new();
-        if self.record.is_some() {
-            names.insert(RECORD.to_owned(), "record".to_owned());
-        }
+        // A recording that is called as one before it is told of there.
+        let records = self.record.iter().enumerate().rev();
+        let mut names: HashMap<String, String> =
+            records.map(|(i, record)| (record.label().to_owned(), format!("record[{i}]"))).collect();
         for (i, shadow) in self.shadow.iter().enumerate() {
             let key = |name: &str| format!("shadow[{i}].{name}");
             if let Some(name) = &shadow.name
-                && (name.trim().is_empty() || name.chars().any(char::is_control))
+                && is_unreadable(name)
             {
                 findings.add(&key("name"), name, "a name that can be read");
             }
@@ -165,61 +163,6 @@ impl Config {
         }
     }
 
-    fn check_record(&self, findings: &mut Findings<'_>) {
-        let Some(record) = &self.record else { return };
-        if record.is_stdout() {
-            let expected = "no such key, as the recording goes to stdout (`-`)";
-            record.rotate_size.into_iter().for_each(|size| findings.add("record.rotate_size", size, expected));
-            record.rotate_interval.into_iter().for_each(|age| findings.add("record.rotate_interval", age, expected));
-            record.keep.into_iter().for_each(|size| findings.add("record.keep", size, expected));
-        } else if let Err(expected) = path::check(&record.path) {
-            findings.add("record.path", record.path.display(), expected.0);
-        } else if record.format.is_none() && !findings.is_unread("record.format") {
-            match Format::of(&record.path) {
-                Ok(Format { kind: Kind::Avro, gzip: true }) => {
-                    let expected = "a name that ends in .avro, whose blocks are compressed already";
-                    findings.add("record.path", record.path.display(), expected);
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    let expected = "a name that ends in .avro, .gor, .har or .jsonl, with .gz behind the last three or not, or `format` beside it";
-                    findings.add("record.path", record.path.display(), expected);
-                }
-            }
-        }
-        findings.not_empty("record.flush_bytes", record.flush_bytes);
-        findings.not_zero("record.flush_interval", record.flush_interval);
-        if let Some(size) = record.rotate_size {
-            findings.not_empty("record.rotate_size", size);
-        }
-        if let Some(interval) = record.rotate_interval {
-            findings.not_zero("record.rotate_interval", interval);
-        }
-        // A `%%` is a sign of its own.
-        let names_a_time = |name: &OsStr| name.to_string_lossy().replace("%%", "").contains('%');
-        if record.rotate_by_name && !record.path.file_name().is_some_and(names_a_time) {
-            let expected = "a name with strftime conversions, as in traffic-%Y%m%d-%H.avro, which says when";
-            findings.add("record.rotate_by_name", true, expected);
-        }
-        let Some(keep) = record.keep else { return };
-        findings.not_empty("record.keep", keep);
-        match record.rotate_size {
-            Some(size) if size > keep => {
-                findings.add(
-                    "record.keep",
-                    keep,
-                    format!("at least `rotate_size`, {size}: the current file is always kept"),
-                );
-            }
-            None if record.rotate_interval.is_none() && !record.rotate_by_name && !findings.is_unread("record") => {
-                let expected =
-                    "`rotate_size` or `rotate_interval` beside it: one file that grows for ever cannot be kept within";
-                findings.add("record.keep", keep, expected);
-            }
-            _ => {}
-        }
-    }
-
     /// No sink may hold more of one exchange than its share of the byte budget, or it could never be held at all beside the others.
     fn check_memory(&self, findings: &mut Findings<'_>) {
         let memory = self.limits.memory;
@@ -227,7 +170,7 @@ impl Config {
         if memory.bytes() == 0 || findings.is_unread("limits.memory") {
             return;
         }
-        let sinks = self.shadow.len() as u64 + u64::from(self.record.is_some());
+        let sinks = self.shadow.len() as u64 + self.record.len() as u64;
         let share = ByteSize::new(memory.bytes() / (sinks + 1));
         let mut within = |key: &str, size: ByteSize| {
             if size > share {
@@ -247,13 +190,13 @@ impl Config {
         for (i, shadow) in self.shadow.iter().enumerate() {
             within(&format!("shadow[{i}].lag"), shadow.lag);
         }
-        if let Some(record) = &self.record {
-            within("record.max_body", record.max_body);
+        for (i, record) in self.record.iter().enumerate() {
+            within(&format!("record[{i}].max_body"), record.max_body);
         }
     }
 
     fn check_rest(&self, findings: &mut Findings<'_>) {
-        if self.discard && (!self.shadow.is_empty() || self.record.is_some()) {
+        if self.discard && (!self.shadow.is_empty() || !self.record.is_empty()) {
             findings.add(
                 "discard",
                 true,
@@ -276,6 +219,11 @@ impl Config {
             findings.add("log.level", &self.log.level, expected.0);
         }
     }
+}
+
+/// Whether a name cannot be read where it is told.
+fn is_unreadable(name: &str) -> bool {
+    name.trim().is_empty() || name.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -328,7 +276,7 @@ mod tests {
             .check(&[], &str::to_owned);
         let expected = "at most 4MiB, a fair share of `limits.memory` (12MiB, in 3 parts: one for each of the 2 sinks, one for what \
                         arrives); or `limits.memory` of at least 30MiB";
-        assert_eq!(faults, [Fault::new("record.max_body", "10MiB", expected)]);
+        assert_eq!(faults, [Fault::new("record[0].max_body", "10MiB", expected)]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(config.shadow[0].target.to_string(), "127.0.0.1:8082");
         assert_eq!(config.shadow[0].concurrency.get(), 5);
         assert_eq!(config.shadow[1].target.to_string(), "127.0.0.1:8083");
-        assert_eq!(config.record.unwrap().path.to_str(), Some("a.avro"));
+        assert_eq!(config.record[0].path.to_str(), Some("a.avro"));
         assert_eq!(config.limits.memory, ByteSize::mib(64));
         assert_eq!(config.marker.to_string(), "x-a: b");
     }

@@ -6,11 +6,13 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use super::{
     AdminAddress, AdminConfig, CaptureConfig, Expected, ListenAddress, OrderConfig, RecordConfig, ReplayConfig,
     ShadowConfig,
 };
+use crate::sink::RECORD;
 
 /// One, or a list of them.
 pub(super) fn one_or_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
@@ -29,9 +31,22 @@ pub(super) fn shadow<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
     Ok(shadows.into_iter().map(|WordOrMap(shadow)| shadow).collect())
 }
 
-/// `record`: a path or a map.
-pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RecordConfig>, D::Error> {
-    Ok(Option::<WordOrMap<RecordConfig>>::deserialize(deserializer)?.map(|WordOrMap(record)| record))
+/// `record`: a recording or a list of them, each a path or a map. Those behind the first have a name from here on: `record-2`, `record-3`, ….
+pub(super) fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RecordConfig>, D::Error> {
+    let records: Vec<WordOrMap<RecordConfig>> = deserializer.deserialize_any(OneOrList(PhantomData))?;
+    let mut records: Vec<RecordConfig> = records.into_iter().map(|WordOrMap(record)| record).collect();
+    for (i, record) in records.iter_mut().enumerate().skip(1) {
+        record.name.get_or_insert_with(|| format!("{RECORD}-{}", i + 1));
+    }
+    Ok(records)
+}
+
+/// One without a list about it, as most have no other.
+pub(super) fn one_alone<S: Serializer, T: Serialize>(all: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    match all {
+        [one] => one.serialize(serializer),
+        all => all.serialize(serializer),
+    }
 }
 
 /// `replay`: files or a map.
@@ -79,7 +94,7 @@ pub(super) fn shadow_schema(generator: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn record_schema(generator: &mut SchemaGenerator) -> Schema {
     let one = word_or_map_schema::<RecordConfig>(generator);
-    json_schema!({ "anyOf": [one, { "type": "null" }] })
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }, { "type": "null" }] })
 }
 
 pub(super) fn order_schema(generator: &mut SchemaGenerator) -> Schema {

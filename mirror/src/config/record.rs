@@ -1,4 +1,4 @@
-//! The recording that is made.
+//! A recording that is made.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -10,12 +10,17 @@ use serde::{Deserialize, Serialize};
 use super::text::one_word;
 use super::{ByteSize, Expected, Fraction, Period, StageConfig, seconds};
 use crate::recording::{Format, Kind};
+use crate::sink::RECORD;
 
-/// The recording that exchanges are written to. In YAML a plain string is its path. The name's extension picks the format: `.avro`, the native one,
+/// A recording that exchanges are written to. In YAML a plain string is its path. The name's extension picks the format: `.avro`, the native one,
 /// `.gor`, GoReplay's, `.har` or `.jsonl`; all but the first also compressed, with `.gz` behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordConfig {
+    /// What it is called in metrics, in the sums and by who pauses it; by default `record`, and of several `record-2`, `record-3`
+    /// by their places. A reload tells them apart by it: one that is to go on where another goes has a name of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The file; strftime conversions (`traffic-%Y%m%d-%H%M%S.avro`) name a new one at each rotation. An existing one is appended to. `-` is
     /// stdout.
     pub path: PathBuf,
@@ -68,6 +73,7 @@ impl RecordConfig {
     /// This file, with the default for all else.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         RecordConfig {
+            name: None,
             path: path.into(),
             format: None,
             fraction: None,
@@ -84,6 +90,11 @@ impl RecordConfig {
             disk_queue: default_disk_queue(),
             answer_wait: default_answer_wait(),
         }
+    }
+
+    /// What it is called in metrics, in the sums and by who pauses it.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(RECORD)
     }
 
     /// Whether it goes to stdout.

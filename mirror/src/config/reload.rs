@@ -21,12 +21,7 @@ impl Config {
             capture: fixed.capture,
             replay: fixed.replay,
             shadow: wanted.shadow.clone(),
-            record: match (&wanted.record, fixed.record) {
-                (Some(wanted), Some(fixed)) if wanted.path == fixed.path => {
-                    Some(RecordConfig { fraction: wanted.fraction, pipeline: wanted.pipeline.clone(), ..fixed })
-                }
-                (wanted, _) => wanted.clone(),
-            },
+            record: wanted.record.iter().map(|wanted| wanted.going_on(&fixed.record)).collect(),
             discard: wanted.discard,
             fraction: wanted.fraction,
             pipeline: wanted.pipeline.clone(),
@@ -41,6 +36,19 @@ impl Config {
         };
         let left = differing(&taken, wanted);
         (taken, left)
+    }
+}
+
+impl RecordConfig {
+    /// As it is where one of these is the same in the same file.
+    fn going_on(&self, running: &[RecordConfig]) -> RecordConfig {
+        let is_same = |running: &&RecordConfig| running.label() == self.label() && running.path == self.path;
+        match running.iter().find(is_same) {
+            Some(running) => {
+                RecordConfig { fraction: self.fraction, pipeline: self.pipeline.clone(), ..running.clone() }
+            }
+            None => self.clone(),
+        }
     }
 }
 
@@ -105,7 +113,7 @@ mod tests {
         let (taken, left) =
             reloaded(running, "{record: {path: a.avro, max_body: 2MiB, rotate_size: 1GiB, fraction: 5%}}");
         assert_eq!(left, ["record.max_body", "record.rotate_size"]);
-        let record = taken.record.unwrap();
+        let [record] = &taken.record[..] else { panic!("{taken:?}") };
         assert_eq!((record.max_body.to_string(), record.fraction.unwrap().to_string()), ("1MiB".into(), "5%".into()));
         for wanted in ["{record: {path: b.avro, max_body: 2MiB}}", "{}"] {
             assert_eq!(reloaded(running, wanted).1, [""; 0], "{wanted}");

@@ -80,8 +80,7 @@ fn pipelines(config: &mut Config, choice: u8) {
     };
     config.pipeline = chosen(&[(1, by_status), (2, body), (4, response), (16, redact)]);
     config.shadow[0].pipeline = chosen(&[(4, redact), (8, withheld), (16, by_size)]);
-    config.record.as_mut().expect("a recorder").pipeline =
-        chosen(&[(16, redact), (32, by_size), (64, response), (128, body)]);
+    config.record[0].pipeline = chosen(&[(16, redact), (32, by_size), (64, response), (128, body)]);
 }
 
 /// Runs the operations and checks what must hold whatever they were.
@@ -98,7 +97,7 @@ pub(crate) fn run(manner: Manner, memory: usize, stages: u8, ops: &[Op]) {
     let mut record = RecordConfig::new(&paths[0]);
     record.max_body = ByteSize::kib(32);
     record.answer_wait = mirror::config::Period(Duration::from_millis(300));
-    let mut config = Config { shadow: vec![shadow], record: Some(record), ..Config::default() };
+    let mut config = Config { shadow: vec![shadow], record: vec![record], ..Config::default() };
     config.limits.memory = format!("{memory}").parse().expect("a size");
     pipelines(&mut config, stages);
 
@@ -197,12 +196,13 @@ fn reloaded(config: &Config, anew: bool, beside: bool, record: Option<&Path>) ->
         other.fraction = Fraction::new(1, 2);
         next.shadow.push(other);
     }
-    next.record = record.map(|path| {
+    let record = record.into_iter().map(|path| {
         let mut record = RecordConfig::new(path);
         record.max_body = ByteSize::kib(32);
         record.answer_wait = mirror::config::Period(Duration::from_millis(300));
         record
     });
+    next.record = record.collect();
     next
 }
 

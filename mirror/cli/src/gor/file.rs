@@ -10,6 +10,7 @@ use super::{Settings, limit, value};
 
 const INPUT: &str = "input-file";
 const OUTPUT: &str = "output-file";
+const STDOUT: &str = "output-stdout";
 
 /// GoReplay begins a new file at this size.
 const SIZE_LIMIT: u64 = 32 << 20;
@@ -58,43 +59,43 @@ pub(super) fn map_inputs(line: &Line, settings: &mut Settings) {
     }
 }
 
+/// Each is a recording of its own: the files in their order, and then stdout.
 pub(super) fn map_outputs(line: &Line, settings: &mut Settings) {
-    let files: Vec<&str> = line.all(OUTPUT).collect();
-    match (files.as_slice(), line.is_on("output-stdout")) {
-        ([], false) => return,
-        ([], true) => {
-            settings.set("record.path", "-", "output-stdout");
-            settings.set("record.format", Kind::Gor.extension(), "output-stdout");
-        }
-        ([file], false) => {
-            if !map_file(line, file, settings) {
-                return;
+    let stdout = line.is_on(STDOUT).then_some(None);
+    let outputs: Vec<Option<&str>> = line.all(OUTPUT).map(Some).chain(stdout).collect();
+    let mut recordings = 0;
+    for file in &outputs {
+        let at = if outputs.len() == 1 { "record".to_owned() } else { format!("record.{recordings}") };
+        match file {
+            Some(file) if !map_file(line, file, &at, settings) => continue,
+            Some(_) => map_any(line, OUTPUT, &at, settings),
+            None => {
+                settings.set(&format!("{at}.path"), "-", STDOUT);
+                settings.set(&format!("{at}.format"), Kind::Gor.extension(), STDOUT);
+                map_any(line, STDOUT, &at, settings);
             }
         }
-        (files, stdout) => {
-            let mut given = files.join(", ");
-            if stdout {
-                given.push_str(" and --output-stdout");
-            }
-            settings.fault(OUTPUT, &given, "one recording at a time, be it a file or stdout");
-            return;
-        }
-    }
-    let flag = if files.is_empty() { "output-stdout" } else { OUTPUT };
-    for (key, switch) in [("responses", "input-raw-track-response"), ("answers", "output-http-track-response")] {
-        let is_on = line.is_on(switch) || (key == "responses" && line.has(&[INPUT]));
-        settings.set(&format!("record.{key}"), is_on, if line.is_on(switch) { switch } else { flag });
-    }
-    if let Some(bytes) = line.last("copy-buffer-size").and_then(value::size) {
-        settings.set_size("record.max_body", bytes, "copy-buffer-size");
-    }
-    if let Some(time) = line.last("output-file-flush-interval").and_then(value::time) {
-        settings.set_time("record.flush_interval", time, "output-file-flush-interval");
+        recordings += 1;
     }
 }
 
-/// Whether there is a file to record to.
-fn map_file(line: &Line, word: &str, settings: &mut Settings) -> bool {
+/// What is said of all outputs, for the recording at this key, which is there by this flag.
+fn map_any(line: &Line, flag: &str, at: &str, settings: &mut Settings) {
+    for (key, switch) in [("responses", "input-raw-track-response"), ("answers", "output-http-track-response")] {
+        let is_on = line.is_on(switch) || (key == "responses" && line.has(&[INPUT]));
+        settings.set(&format!("{at}.{key}"), is_on, if line.is_on(switch) { switch } else { flag });
+    }
+    if let Some(bytes) = line.last("copy-buffer-size").and_then(value::size) {
+        settings.set_size(&format!("{at}.max_body"), bytes, "copy-buffer-size");
+    }
+    if let Some(time) = line.last("output-file-flush-interval").and_then(value::time) {
+        settings.set_time(&format!("{at}.flush_interval"), time, "output-file-flush-interval");
+    }
+}
+
+/// Whether there is a file to record to, at this key.
+fn map_file(line: &Line, word: &str, at: &str, settings: &mut Settings) -> bool {
+    let key = |name: &str| format!("{at}.{name}");
     let split = limit::split(word).map_err(|_| limit::EXPECTED);
     let read = split.and_then(|(file, limit)| if file.starts_with(S3) { Err(NO_S3) } else { Ok((name(file)?, limit)) });
     let (name, limit) = match read {
@@ -109,24 +110,24 @@ fn map_file(line: &Line, word: &str, settings: &mut Settings) -> bool {
     // Whatever a file is called, it is GoReplay's.
     let format = Format { kind: Kind::Gor, gzip: name.ends_with(".gz") };
     if Format::of(Path::new(&path)) != Ok(format) {
-        settings.set("record.format", format.to_string(), OUTPUT);
+        settings.set(&key("format"), format.to_string(), OUTPUT);
     }
     // With us that is stdout.
-    settings.set("record.path", if path == "-" { "./-" } else { &path }, OUTPUT);
+    settings.set(&key("path"), if path == "-" { "./-" } else { &path }, OUTPUT);
     match limit {
-        Some(Limit::Rate(per_second)) => settings.set("record.pipeline.0.rate", limit::rate(per_second), OUTPUT),
-        Some(Limit::Percent(percent)) => settings.set("record.fraction", percent, OUTPUT),
+        Some(Limit::Rate(per_second)) => settings.set(&key("pipeline.0.rate"), limit::rate(per_second), OUTPUT),
+        Some(Limit::Percent(percent)) => settings.set(&key("fraction"), percent, OUTPUT),
         None => {}
     }
     // One that is appended to does not end, but for another name.
     if name.replace("%%", "").contains('%') {
-        settings.set("record.rotate_by_name", true, OUTPUT);
+        settings.set(&key("rotate_by_name"), true, OUTPUT);
     }
     if !append {
         match line.last("output-file-size-limit").and_then(value::size) {
             Some(0) => {}
-            Some(bytes) => settings.set_size("record.rotate_size", bytes, "output-file-size-limit"),
-            None => settings.set_size("record.rotate_size", SIZE_LIMIT, OUTPUT),
+            Some(bytes) => settings.set_size(&key("rotate_size"), bytes, "output-file-size-limit"),
+            None => settings.set_size(&key("rotate_size"), SIZE_LIMIT, OUTPUT),
         }
     }
     if let Some((word, bytes)) =
@@ -142,7 +143,7 @@ fn map_file(line: &Line, word: &str, settings: &mut Settings) -> bool {
                     "output-file-max-size-limit",
                     "beyond it the oldest files are removed, and recording goes on",
                 );
-                settings.set_size("record.keep", bytes, "output-file-max-size-limit");
+                settings.set_size(&key("keep"), bytes, "output-file-max-size-limit");
             }
         }
     }

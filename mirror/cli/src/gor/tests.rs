@@ -383,11 +383,6 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     ("--input-file a|1% --input-file b --output-http :81", "--input-file: \"1%, 100%\": expected one speed"),
     ("--input-file a|x% --output-http :81", "--input-file: \"a|x%\": expected behind the bar a speed"),
-    ("--input-raw lo:80 --output-file a --output-file b", "--output-file: \"a, b\": expected one recording at a time"),
-    (
-        "--input-raw lo:80 --output-file a --output-stdout",
-        "--output-file: \"a and --output-stdout\": expected one recording at a time",
-    ),
     ("--input-raw lo:80 --output-file s3://a", "--output-file: \"s3://a\": expected a file's path"),
     ("--input-raw lo:80 --output-file %r.gor", "--output-file: \"%r.gor\": expected another variable"),
     (

@@ -21,7 +21,7 @@ impl Config {
         if !self.capture.is_empty()
             && !self.discard
             && self.shadow.is_empty()
-            && self.record.is_none()
+            && self.record.is_empty()
             && !findings.is_unread("record")
         {
             findings

@@ -16,7 +16,8 @@ impl Config {
     pub(super) fn check_pipelines(&self, findings: &mut Findings<'_>) {
         let of_shadows =
             self.shadow.iter().enumerate().map(|(i, shadow)| (format!("shadow[{i}].pipeline"), &shadow.pipeline));
-        let of_record = self.record.iter().map(|record| ("record.pipeline".to_owned(), &record.pipeline));
+        let of_record =
+            self.record.iter().enumerate().map(|(i, record)| (format!("record[{i}].pipeline"), &record.pipeline));
         let all = std::iter::once(("pipeline".to_owned(), &self.pipeline));
         for (key, stages) in all.chain(of_shadows).chain(of_record) {
             for (i, stage) in stages.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::recording::{Moment, files_named};
 impl Config {
     pub(super) fn check_replay(&self, findings: &mut Findings<'_>) {
         let Some(replay) = &self.replay else { return };
-        if !self.discard && self.shadow.is_empty() && self.record.is_none() && !findings.is_unread("record") {
+        if !self.discard && self.shadow.is_empty() && self.record.is_empty() && !findings.is_unread("record") {
             findings
                 .missing("shadow", "a target, or something to `record` to: what is replayed goes nowhere otherwise");
         }

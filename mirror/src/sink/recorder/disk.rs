@@ -75,7 +75,7 @@ impl Disk {
         let unsettled = Unsettled::default();
         let waiting = Arc::new(AtomicUsize::new(0));
         let (end, ended) = tokio::sync::oneshot::channel();
-        let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", "record"));
+        let counter = |name: &str, help: &str| telemetry.counter(name, help, ("sink", config.label()));
         let writer = Writer {
             output,
             unsettled: unsettled.clone(),
@@ -96,7 +96,7 @@ impl Disk {
         let queued = config.disk_queue.as_usize();
         let (held, of_share) = (waiting.clone(), share.clone());
         let gauge = |name: &str, help: &str, reading| {
-            telemetry.gauge_while(name, help, ("sink", "record"), Several::Sum, reading)
+            telemetry.gauge_while(name, help, ("sink", config.label()), Several::Sum, reading)
         };
         let observed = gauge(
             "mirror_record_waiting_bytes",
