@@ -1,8 +1,6 @@
 //! `mirror demo`: the main job in one command. Two versions of a small application, embedded; real traffic to the one through the
 //! real proxy, its copies to the other, all of it recorded; then what the recording says of both.
 
-// What the demo shows is what it is run for.
-
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
