@@ -1,6 +1,7 @@
 //! A record as a JSON object: a line of [JSON Lines](super::jsonl), and what [HAR](super::har) has no field for.
 //!
-//! Bytes are text where they are UTF-8. Where they are not, the key is left out, and one with `_base64` behind its name has them (RFC 4648 §4).
+//! Bytes are text where they are UTF-8. Where they are not, the key is left out, and one with `_base64` behind its name has them (RFC 4648 §4). So it is with
+//! a body whose escapes would take more than its text.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

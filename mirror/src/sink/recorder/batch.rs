@@ -121,7 +121,7 @@ impl Batch {
                 // With the account's list.
                 held.charge.grow(weight.own + size_of::<Kept>() + ACCOUNT)?;
                 *bytes += weight.own;
-                kept.push(Kept { record: record.to_record(), held: held });
+                kept.push(Kept { record: record.to_record(), held });
                 Ok(weight.bodies)
             }
         }
