@@ -117,7 +117,7 @@ impl Mirror {
         command.stdout(ends.stdout).stderr(ends.stderr);
         let stderr = terminal.written().clone();
         let readers = vec![collect(terminal.until_it_is_gone(ends.read), &stderr)];
-        (Mirror::spawn(command, folder, |_| (Arc::default(), stderr, readers)), terminal)
+        (Mirror::spawn(command, folder, |_| (Written::default(), stderr, readers)), terminal)
     }
 
     /// Starts it between clients and an upstream, with one target that is called `target`.
@@ -157,7 +157,7 @@ impl Mirror {
     pub(crate) fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Mirror::spawn(command, folder, |child| {
-            let (stdout, stderr) = (Arc::default(), Arc::default());
+            let (stdout, stderr) = (Written::default(), Written::default());
             let readers = vec![
                 collect(child.stdout.take().expect("a pipe"), &stdout),
                 collect(child.stderr.take().expect("a pipe"), &stderr),

@@ -2,7 +2,7 @@
 
 use mirror_tests::middleware::Programs;
 use mirror_tests::recording::Fastavro;
-use mirror_tests::{Config, Server, WITHIN, json};
+use mirror_tests::{Config, Mirror, Server, WITHIN, json};
 
 /// Changes responses and answers, and tells what it has seen.
 const SEES: &str = "with open(os.path.join(os.path.dirname(sys.argv[0]), 'kinds'), 'a') as file: file.write(kind.decode())\n\
