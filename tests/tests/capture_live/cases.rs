@@ -4,19 +4,24 @@ use mirror_tests::listener::{assert_arrived, assert_message};
 use mirror_tests::{Message, Server, Value, json};
 
 /// One exchange as it is on the wire, and the bodies in it.
-pub struct Case {
-    pub request: &'static str,
-    pub body: &'static str,
-    pub answer: &'static str,
-    pub answer_body: &'static str,
+pub(crate) struct Case {
+    pub(crate) request: &'static str,
+    pub(crate) body: &'static str,
+    pub(crate) answer: &'static str,
+    pub(crate) answer_body: &'static str,
 }
 
-pub const fn case(request: &'static str, body: &'static str, answer: &'static str, answer_body: &'static str) -> Case {
+pub(crate) const fn case(
+    request: &'static str,
+    body: &'static str,
+    answer: &'static str,
+    answer_body: &'static str,
+) -> Case {
     Case { request, body, answer, answer_body }
 }
 
 /// Each is told from the others by its target, and all but the last leave the connection open.
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     case("GET /0 HTTP/1.1\r\nHost: app\r\n\r\n", "", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
     case(
         "POST /1?q=%20&r HTTP/1.1\r\nhOST: app\r\nX-Two: a\r\nx-two: b\r\nContent-Length: 5\r\n\r\nhello",
@@ -67,23 +72,23 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    pub fn request_head(&self) -> &'static str {
+    pub(crate) fn request_head(&self) -> &'static str {
         self.request.split_inclusive("\r\n\r\n").next().expect("a head")
     }
 
     /// The final one.
-    pub fn answer_head(&self) -> &'static str {
+    pub(crate) fn answer_head(&self) -> &'static str {
         let mut heads = self.answer.split_inclusive("\r\n\r\n");
         heads.find(|head| !head.starts_with("HTTP/1.1 1")).expect("a head")
     }
 
-    pub fn method(&self) -> &'static str {
+    pub(crate) fn method(&self) -> &'static str {
         self.request.split(' ').next().expect("a method")
     }
 }
 
 /// A server that answers with the cases in turn on each connection, and closes after the last.
-pub fn answering_cases() -> Server {
+pub(crate) fn answering_cases() -> Server {
     Server::script(|mut conn| {
         for case in CASES {
             if conn.request().is_none() {
@@ -95,7 +100,7 @@ pub fn answering_cases() -> Server {
 }
 
 #[track_caller]
-pub fn assert_cases(records: &[Value], requests: &[Message]) {
+pub(crate) fn assert_cases(records: &[Value], requests: &[Message]) {
     for (record, case) in records.iter().zip(CASES) {
         assert_message(&record["request"], case.request_head(), case.body.as_bytes());
         assert_message(&record["response"], case.answer_head(), case.answer_body.as_bytes());
