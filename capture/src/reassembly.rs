@@ -23,6 +23,7 @@
 //!
 //! One lost byte with nothing behind it is not told from a FIN that was lost: it counts as the FIN until bytes follow.
 
+mod counters;
 mod held;
 #[cfg(test)]
 mod model;
@@ -35,6 +36,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use counters::Counters;
 use held::{Held, New};
 
 use crate::{Piece, Segment};
@@ -58,27 +60,6 @@ const FLIGHT: i32 = 1 << 20;
 /// By how much the sequence number of a RST may lie beyond all that was seen of its direction, for data that was not captured: a window
 /// without scaling.
 const RESET_SLACK: u64 = 65_535;
-
-/// What happened in streams, in all since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Bytes that came again: retransmissions, keep-alive probes, packets that were captured twice.
-    pub repeated_bytes: u64,
-    /// Copies of held bytes that did not equal the first.
-    pub differing_overlaps: u64,
-    /// Segments that came before their turn.
-    pub out_of_order: u64,
-    /// Holes that were given up.
-    pub gaps: u64,
-    /// The bytes in them.
-    pub lost_bytes: u64,
-    /// Of the gaps, those that were given up because too much was held behind them.
-    pub gaps_by_bound: u64,
-    /// Segments whose sequence number is not of the stream.
-    pub foreign: u64,
-    /// Segments after the stream's end.
-    pub late: u64,
-}
 
 /// One direction. Offsets are of bytes since the stream's beginning and do not wrap.
 #[derive(Debug)]

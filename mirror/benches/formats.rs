@@ -6,16 +6,19 @@
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::hint::black_box;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mirror::recording::{Format, Record, RecordedMessage};
 
+#[path = "output.rs"]
+mod output;
 #[path = "sample.rs"]
 mod sample;
+
+use output::Output;
 
 /// How long an exchange may take to be written in Avro.
 const AVRO_WRITE: Duration = Duration::from_micros(3);
@@ -78,7 +81,7 @@ fn run(format: Format, records: &[Record]) -> Run {
         records.iter().for_each(|record| writer.write(black_box(record)).expect("a format that holds it"));
         writer.finish().expect("writes to memory");
         best.write = best.write.min(begun.elapsed());
-        let file = std::mem::take(&mut *output.0.lock().expect("no panic"));
+        let file = output.take();
         best.bytes = file.len();
         let begun = Instant::now();
         let mut reader = format.reader(Cursor::new(file)).expect("what was written");
@@ -102,18 +105,4 @@ fn carried(record: &Record) -> usize {
     let request = &record.request;
     let response = record.response.as_ref().map_or(0, |response| 17 + message(&response.message));
     request.method.len() + request.target.len() + 14 + message(&request.message) + response
-}
-
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -57,6 +57,11 @@ impl Budget {
         Charge { budget: self.clone(), share: Some(share.clone()), n: 0 }
     }
 
+    /// The same, of no share.
+    pub(crate) fn charge_alone(self: &Arc<Self>) -> Charge {
+        Charge { budget: self.clone(), share: None, n: 0 }
+    }
+
     /// Bytes held now.
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
@@ -110,14 +115,30 @@ impl Charge {
         self.n += n;
         Ok(())
     }
+
+    /// Bytes taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.n
+    }
+
+    /// Gives back all beyond `n` bytes.
+    pub(crate) fn shrink_to(&mut self, n: usize) {
+        let less = self.n.saturating_sub(n);
+        self.give_back(less);
+        self.n -= less;
+    }
+
+    fn give_back(&self, n: usize) {
+        self.budget.used.fetch_sub(n, Relaxed);
+        if let Some(share) = &self.share {
+            share.sub(n);
+        }
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.n, Relaxed);
-        if let Some(share) = &self.share {
-            share.sub(self.n);
-        }
+        self.give_back(self.n);
     }
 }
 
@@ -226,6 +247,10 @@ mod tests {
             assert_eq!(budget.charge_to(&share, n).unwrap_err(), reason);
         }
         assert_eq!((budget.used(), share.held()), (40, 40));
+        for n in [60, 15] {
+            held.shrink_to(n);
+            assert_eq!((held.bytes(), budget.used(), share.held()), (n.min(40), n.min(40), n.min(40)));
+        }
         drop(held);
         assert_eq!((budget.used(), share.held()), (0, 0));
     }

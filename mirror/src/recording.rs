@@ -28,7 +28,7 @@ mod time;
 pub(crate) mod view;
 
 pub(crate) use block::PlainEncoder;
-pub use block::{Block, BlockRef, PlainBlock};
+pub use block::{BlockRef, PlainBlock};
 pub use format::{Format, FormatError, Kind, ReadRecords, UnknownFormat, WriteRecords};
 pub use losses::{Damage, Losses, Unheld};
 pub(crate) use recordings::is_set_back;

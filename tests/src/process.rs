@@ -1,10 +1,8 @@
 //! The built binary as a process: started, scraped, told to end.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,8 +17,9 @@ use crate::terminal::Terminal;
 use crate::{WITHIN, wait_for};
 
 mod memory;
+mod written;
 
-type Written = Arc<Mutex<Vec<u8>>>;
+use written::{Written, collect, plain, text};
 
 /// A running `mirror`; killed when it is dropped.
 pub struct Mirror {
@@ -118,7 +117,7 @@ impl Mirror {
         command.stdout(ends.stdout).stderr(ends.stderr);
         let stderr = terminal.written().clone();
         let readers = vec![collect(terminal.until_it_is_gone(ends.read), &stderr)];
-        (Mirror::spawn(command, folder, |_| (Arc::default(), stderr, readers)), terminal)
+        (Mirror::spawn(command, folder, |_| (Written::default(), stderr, readers)), terminal)
     }
 
     /// Starts it between clients and an upstream, with one target that is called `target`.
@@ -158,7 +157,7 @@ impl Mirror {
     pub(crate) fn launch(mut command: Command, folder: tempfile::TempDir) -> Mirror {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Mirror::spawn(command, folder, |child| {
-            let (stdout, stderr) = (Arc::default(), Arc::default());
+            let (stdout, stderr) = (Written::default(), Written::default());
             let readers = vec![
                 collect(child.stdout.take().expect("a pipe"), &stdout),
                 collect(child.stderr.take().expect("a pipe"), &stderr),
@@ -376,27 +375,4 @@ impl Drop for Mirror {
 
 fn log_lines(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// Without the control sequences that give colours to a terminal.
-fn plain(text: &str) -> String {
-    let mut parts = text.split("\x1b[");
-    let first = parts.next().unwrap_or_default();
-    let rest = parts.map(|part| part.split_once(|char: char| char.is_ascii_alphabetic()).map_or("", |(_, rest)| rest));
-    std::iter::once(first).chain(rest).collect()
-}
-
-fn text(written: &Written) -> String {
-    String::from_utf8_lossy(&written.lock().expect("no panic while it is held")).into_owned()
-}
-
-fn collect(mut from: impl Read + Send + 'static, into: &Written) -> std::thread::JoinHandle<()> {
-    let into = into.clone();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        // A terminal whose other end is closed gives an error, a pipe nothing.
-        while let Ok(read @ 1..) = from.read(&mut bytes) {
-            into.lock().expect("no panic while it is held").extend_from_slice(&bytes[..read]);
-        }
-    })
 }

@@ -1,9 +1,13 @@
 //! What the fuzz targets of recordings share.
 
-use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Cursor;
 
 use mirror::recording::{Format, Record};
+
+#[path = "../../benches/output.rs"]
+mod output;
+
+use output::Output;
 
 /// Whatever the bytes are, reading them ends, and what was read is the same when it has been written and read again.
 pub fn read(format: &str, bytes: &[u8]) {
@@ -33,24 +37,10 @@ fn again(format: Format, record: &Record) {
         return;
     }
     let unheld = writer.finish().expect("memory does not fail");
-    let bytes = output.0.lock().expect("no panic").clone();
+    let bytes = output.take();
     let mut reader = format.reader(Cursor::new(bytes)).unwrap_or_else(|error| panic!("{error}: {record:?}"));
     let read = reader.read().expect("memory does not fail");
     let same = read.as_ref() == Some(record);
     assert!(same || unheld.any() && read.is_some(), "{read:#?} is not {record:#?}");
     assert!(reader.read().expect("memory does not fail").is_none() && !reader.losses().any(), "{}", reader.losses());
-}
-
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -60,7 +60,7 @@ pub struct RecordConfig {
     /// The oldest files of this recording are removed when all together are larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<ByteSize>,
-    /// Bytes of finished blocks that may wait for the disk; beyond it records are dropped (`disk_slow`). 64 MiB is what a slow disk
+    /// Bytes of finished blocks, or of records still to be encoded, that may wait for the disk; beyond it records are dropped (`disk_slow`). 64 MiB is what a slow disk
     /// writes in a second. What waits is within the recorder's share of `limits.memory`, which bounds it where that is less.
     #[serde(default = "default_disk_queue")]
     pub disk_queue: ByteSize,

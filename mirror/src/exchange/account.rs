@@ -102,6 +102,14 @@ struct Alike {
     count: u64,
 }
 
+impl From<Account> for Accounts {
+    fn from(account: Account) -> Accounts {
+        let mut accounts = Accounts::default();
+        accounts.add(account);
+        accounts
+    }
+}
+
 impl Accounts {
     /// Adds one. What its exchange holds is let go of with the last that refers to it.
     pub(crate) fn add(&mut self, mut account: Account) {

@@ -3,17 +3,8 @@
 use bytes::Bytes;
 
 use super::avro;
-use super::plain::{Plain, Unfit};
+use super::plain::{Plain, Refused, Room};
 use super::{Record, Unheld};
-
-/// Some records as they stand in a file, in the case of Avro before they are compressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block {
-    /// Of Avro.
-    Avro(avro::Block),
-    /// Of any other format.
-    Plain(PlainBlock),
-}
 
 /// Some records of a format that has them one behind the other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,45 +13,13 @@ pub struct PlainBlock {
     pub(super) count: u64,
 }
 
-impl Block {
-    /// How many records.
-    pub fn count(&self) -> u64 {
-        match self {
-            Block::Avro(block) => block.count(),
-            Block::Plain(block) => block.count,
-        }
-    }
-
-    /// How many bytes, before compression.
-    pub fn len(&self) -> usize {
-        match self {
-            Block::Avro(block) => block.len(),
-            Block::Plain(block) => block.bytes.len(),
-        }
-    }
-
-    /// Whether there is no record.
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
-    }
-}
-
-/// A block on loan.
+/// Some records as they stand in a file, on loan; of Avro before they are compressed.
 #[derive(Debug, Clone, Copy)]
 pub enum BlockRef<'a> {
     /// Of Avro.
     Avro(&'a avro::Block),
     /// Of any other format.
     Plain(&'a PlainBlock),
-}
-
-impl<'a> From<&'a Block> for BlockRef<'a> {
-    fn from(block: &'a Block) -> BlockRef<'a> {
-        match block {
-            Block::Avro(block) => BlockRef::Avro(block),
-            Block::Plain(block) => BlockRef::Plain(block),
-        }
-    }
 }
 
 impl<'a> From<&'a avro::Block> for BlockRef<'a> {
@@ -76,14 +35,33 @@ impl<'a> From<&'a PlainBlock> for BlockRef<'a> {
 }
 
 impl BlockRef<'_> {
-    /// Whether there is no record.
-    pub fn is_empty(self) -> bool {
+    /// How many records.
+    pub fn count(self) -> u64 {
         match self {
-            BlockRef::Avro(block) => block.is_empty(),
-            BlockRef::Plain(block) => block.count == 0,
+            BlockRef::Avro(block) => block.count(),
+            BlockRef::Plain(block) => block.count,
         }
     }
+
+    /// How many bytes, before compression.
+    pub fn len(self) -> usize {
+        match self {
+            BlockRef::Avro(block) => block.len(),
+            BlockRef::Plain(block) => block.bytes.len(),
+        }
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(self) -> bool {
+        self.count() == 0
+    }
 }
+
+/// How large a block is made at first: what blocks are meant to hold by default.
+const MOST_AT_FIRST: usize = 256 << 10;
+
+/// What most records need of the output at most.
+const USUAL_NEED: usize = 64 << 10;
 
 /// Encodes records of a format that has them one behind the other into blocks.
 #[derive(Debug)]
@@ -101,30 +79,33 @@ impl PlainEncoder {
         PlainEncoder { plain, capacity, bytes: Vec::new(), count: 0, unheld: Unheld::default() }
     }
 
-    /// Appends one record, and says by how much the block grew.
-    pub(crate) fn push(&mut self, record: &Record) -> Result<usize, Unfit> {
+    /// Appends one record, and says by how much the block grew. What that takes at most is asked of `room` before it is made; all but the growth is
+    /// free again afterwards, and where the record is refused, all.
+    pub(crate) fn push(&mut self, record: &Record, room: &mut Room<'_>) -> Result<usize, Refused> {
+        if self.bytes.capacity() == 0 {
+            // Not touched, it costs nothing. A larger one grows.
+            self.bytes.reserve(self.capacity.min(MOST_AT_FIRST) + USUAL_NEED);
+        }
         let start = self.bytes.len();
         if self.count > 0 {
             self.bytes.extend_from_slice(self.plain.between());
         }
-        if let Err(unfit) = self.plain.encode(record, &mut self.bytes, &mut self.unheld) {
+        if let Err(refused) = self.plain.encode(record, &mut self.bytes, &mut self.unheld, room) {
             self.bytes.truncate(start);
-            return Err(unfit);
+            // There was no room for a huge one: nor is there for its memory.
+            self.bytes.shrink_to(2 * self.capacity);
+            return Err(refused);
         }
         self.count += 1;
         Ok(self.bytes.len() - start)
     }
 
-    /// Takes the last record back, which made the block so much longer.
-    pub(crate) fn pop(&mut self, length: usize) {
-        self.bytes.truncate(self.bytes.len() - length);
-        // There was no room for a huge one: nor is there for its memory.
-        self.bytes.shrink_to(2 * self.capacity);
-        self.count -= 1;
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// What of the records so far the format has no place for.
@@ -132,10 +113,11 @@ impl PlainEncoder {
         &self.unheld
     }
 
+    pub(super) fn into_unheld(self) -> Unheld {
+        self.unheld
+    }
+
     pub(crate) fn take(&mut self) -> PlainBlock {
-        let room = self.capacity.min(self.bytes.len());
-        let mut bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(room));
-        bytes.shrink_to_fit();
-        PlainBlock { bytes: bytes.into(), count: std::mem::take(&mut self.count) }
+        PlainBlock { bytes: std::mem::take(&mut self.bytes).into(), count: std::mem::take(&mut self.count) }
     }
 }

@@ -7,8 +7,9 @@
 //! It stands in objects named `_mirror`, as the specification lets fields of one's own begin with `_`: in an entry the exchange's id, the way in, the
 //! client, why it was cut off, its times to the microsecond, and what targets answered; in a request and a response trailers, a body's length where it was
 //! cut and why, and a target that the URL does not say (`*`, an absolute form). Bytes that are not UTF-8 are there or beside their field, as
-//! `_value_base64`, with one character a byte in the field itself. An entry with a `_mirror` is read as it was written: a HAR holds all that a
-//! [`Record`](super::Record) has.
+//! `_value_base64`, with one character a byte in the field itself. Bodies that are not, and those whose escapes would take more than their text (mostly
+//! control characters), are in base64, as `encoding` says. An entry with a `_mirror` is read as it was written: a HAR holds all that a
+//! [`Record`](super::Record) has. One whose entry would be longer than [`MAX_ENTRY`] is not written.
 //!
 //! A response body that is compressed is shown decompressed, as HAR has it, up to [`MAX_SHOWN`]; what was sent is in its `_mirror`. The
 //! URL is `http://`, the Host header, and the target. Status 0 stands for no response, as browsers have it.
@@ -22,8 +23,10 @@
 //!
 //! [HAR 1.2]: http://www.softwareishard.com/blog/har-12-spec/
 
+mod decoded;
 mod entry;
 mod foreign;
+mod need;
 mod reader;
 mod scan;
 mod shown;

@@ -1,20 +1,46 @@
 //! A record as a JSON object: a line of [JSON Lines](super::jsonl), and what [HAR](super::har) has no field for.
 //!
-//! Bytes are text where they are UTF-8. Where they are not, the key is left out, and one with `_base64` behind its name has them (RFC 4648 §4).
+//! Bytes are text where they are UTF-8. Where they are not, the key is left out, and one with `_base64` behind its name has them (RFC 4648 §4). So it is with
+//! a body whose escapes would take more than its text.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::plain::{Need, Refused, Room, Unfit};
 use super::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse, time};
 
-/// Text, borrowed where it can be.
-pub(super) type Text<'a> = Option<Cow<'a, str>>;
+mod need;
+mod text;
+
+pub(super) use need::{of_answers, of_body, of_lines, of_record};
+pub(super) use text::{Text, base64, base64_length, bytes, from_base64, pieces, text, text_of, whole};
+
+/// Appends a value, which has this need.
+///
+/// # Errors
+/// Where there is no room for it, or it is longer than `most` bytes, which a reader would pass over; then nothing is appended.
+pub(super) fn put<T: Serialize>(
+    value: impl FnOnce() -> T,
+    need: Need,
+    most: usize,
+    into: &mut Vec<u8>,
+    room: &mut Room<'_>,
+) -> Result<(), Refused> {
+    need.make_room(into, room)?;
+    let start = into.len();
+    serde_json::to_writer(&mut *into, &value()).expect("a Vec takes every write, and no key is but a string");
+    let length = into.len() - start;
+    debug_assert!(length <= need.output, "{length} bytes, and no more than {} were meant to be", need.output);
+    if length <= most {
+        return Ok(());
+    }
+    into.truncate(start);
+    Err(Unfit::new("fewer bytes, as a reader passes over what is longer", "the record").into())
+}
 
 /// What a key says that makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,8 +79,45 @@ pub(super) struct Line<'a> {
     answers: Vec<Answer<'a>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Request<'a> {
+/// A request or a response: what is its own, and then what both have. (Serde can flatten one object into another, but it holds all of it in between, bodies and
+/// all.)
+macro_rules! message {
+    ($name:ident { $($(#[$attribute:meta])* $own:ident: $type:ty,)* }) => {
+        #[derive(Debug, Serialize, Deserialize)]
+        pub(super) struct $name<'a> {
+            $($(#[$attribute])* $own: $type,)*
+            #[serde(default)]
+            headers: Vec<Field<'a>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            body: Text<'a>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            body_base64: Text<'a>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            body_length: Option<u64>,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            trailers: Vec<Field<'a>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            truncated: Text<'a>,
+        }
+
+        impl<'a> $name<'a> {
+            fn new(message: &'a RecordedMessage, $($own: $type,)*) -> $name<'a> {
+                let (body, body_base64, body_length) = body(message);
+                $name {
+                    $($own,)*
+                    headers: fields(&message.headers),
+                    body,
+                    body_base64,
+                    body_length,
+                    trailers: fields(&message.trailers),
+                    truncated: message.truncated.as_deref().map(Cow::from),
+                }
+            }
+        }
+    };
+}
+
+message!(Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,22 +130,9 @@ struct Request<'a> {
     version: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version_base64: Text<'a>,
-    #[serde(default)]
-    headers: Vec<Field<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Text<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_base64: Text<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_length: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    trailers: Vec<Field<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    truncated: Text<'a>,
-}
+});
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Response<'a> {
+message!(Response {
     status: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Text<'a>,
@@ -92,19 +142,7 @@ pub(super) struct Response<'a> {
     version: Text<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version_base64: Text<'a>,
-    #[serde(default)]
-    headers: Vec<Field<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body: Text<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_base64: Text<'a>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    body_length: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    trailers: Vec<Field<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    truncated: Text<'a>,
-}
+});
 
 /// A header line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -185,24 +223,7 @@ impl<'a> Request<'a> {
         let (method, method_base64) = text(&request.method);
         let (target, target_base64) = text(&request.target);
         let (version, version_base64) = text(&request.version);
-        let message = &request.message;
-        let (body, body_base64, body_length) = body(message);
-        let (headers, trailers) = (fields(&message.headers), fields(&message.trailers));
-        let truncated = message.truncated.as_deref().map(Cow::from);
-        Request {
-            method,
-            method_base64,
-            target,
-            target_base64,
-            version,
-            version_base64,
-            headers,
-            body,
-            body_base64,
-            body_length,
-            trailers,
-            truncated,
-        }
+        Request::new(&request.message, method, method_base64, target, target_base64, version, version_base64)
     }
 
     fn into_recorded(self) -> Result<RecordedRequest, BadValue> {
@@ -232,24 +253,7 @@ impl<'a> Response<'a> {
     pub(super) fn of(response: &'a RecordedResponse) -> Response<'a> {
         let (reason, reason_base64) = text(&response.reason);
         let (version, version_base64) = text(&response.version);
-        let message = &response.message;
-        let (body, body_base64, body_length) = body(message);
-        let (headers, trailers) = (fields(&message.headers), fields(&message.trailers));
-        let truncated = message.truncated.as_deref().map(Cow::from);
-        let status = response.status;
-        Response {
-            status,
-            reason,
-            reason_base64,
-            version,
-            version_base64,
-            headers,
-            body,
-            body_base64,
-            body_length,
-            trailers,
-            truncated,
-        }
+        Response::new(&response.message, response.status, reason, reason_base64, version, version_base64)
     }
 
     pub(super) fn into_recorded(self) -> Result<RecordedResponse, BadValue> {
@@ -298,37 +302,6 @@ impl<'a> Field<'a> {
     }
 }
 
-/// These bytes as text, or as base64.
-pub(super) fn text(bytes: &[u8]) -> (Text<'_>, Text<'_>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (Some(text.into()), None),
-        Err(_) => (None, Some(base64(bytes).into())),
-    }
-}
-
-pub(super) fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
-}
-
-/// The bytes that one of the two says.
-pub(super) fn bytes(key: &'static str, text: Text<'_>, base64: Text<'_>) -> Result<Bytes, BadValue> {
-    match base64 {
-        Some(base64) => from_base64(key, &base64),
-        None => Ok(text.map(|text| text.into_owned().into()).unwrap_or_default()),
-    }
-}
-
-/// What base64 says; line ends and spaces in it are passed over, as some programs fold it.
-pub(super) fn from_base64(key: &'static str, text: &str) -> Result<Bytes, BadValue> {
-    let bad = |_| BadValue { key, expected: "base64" };
-    match text.contains(|c: char| c.is_ascii_whitespace()) {
-        true => STANDARD.decode(text.split_ascii_whitespace().collect::<String>()),
-        false => STANDARD.decode(text),
-    }
-    .map(Bytes::from)
-    .map_err(bad)
-}
-
 pub(super) fn id(text: Option<&str>) -> Result<u128, BadValue> {
     let bad = |_| BadValue { key: "id", expected: "at most 32 hexadecimal digits" };
     text.map_or(Ok(0), |text| u128::from_str_radix(text, 16).map_err(bad))
@@ -351,14 +324,10 @@ pub(super) fn pairs(fields: Vec<Field<'_>>) -> Result<Vec<(Bytes, Bytes)>, BadVa
 fn body(message: &RecordedMessage) -> Body<'_> {
     let whole = whole(&message.body);
     let length = (message.body_length != whole.len() as u64).then_some(message.body_length);
-    let (body, encoded) = match whole {
-        Cow::Borrowed(bytes) => text(bytes),
-        Cow::Owned(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => (Some(text.into()), None),
-            Err(error) => (None, Some(base64(error.as_bytes()).into())),
-        },
-    };
-    (body.filter(|body| !body.is_empty()), encoded, length)
+    match text_of(whole) {
+        Ok(text) => (Some(text).filter(|text| !text.is_empty()), None, length),
+        Err(base64) => (None, Some(base64.into()), length),
+    }
 }
 
 fn message(
@@ -375,19 +344,6 @@ fn message(
         trailers: pairs(trailers)?,
         truncated: owned(truncated),
     })
-}
-
-/// A body in one piece; without a copy where it is one.
-pub(super) fn whole(body: &[Bytes]) -> Cow<'_, [u8]> {
-    match body {
-        [one] => Cow::Borrowed(one),
-        pieces => Cow::Owned(pieces.concat()),
-    }
-}
-
-/// A body as records have it: no piece where it is empty.
-pub(super) fn pieces(body: Bytes) -> Vec<Bytes> {
-    if body.is_empty() { Vec::new() } else { vec![body] }
 }
 
 pub(super) fn micros(duration: Duration) -> u64 {

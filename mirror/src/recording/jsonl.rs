@@ -15,8 +15,9 @@
 //! where it is not the body's own.
 //!
 //! Method, target, version, reason, names and values of headers and bodies are bytes. Where they are UTF-8 they are that text. Where they are not, the
-//! key is missing and another has them in base64: `"value_base64":"Y2Fm6Q=="`, `"body_base64":…`. So a line holds all that a [`Record`] has; the
-//! pieces of a body are one.
+//! key is missing and another has them in base64: `"value_base64":"Y2Fm6Q=="`, `"body_base64":…`. So is a body whose escapes would take more than
+//! its text (one of mostly control characters, of which each is `\u0001` and the like). So a line holds all that a [`Record`] has; the pieces of a body are
+//! one. A record whose line would be longer than [`MAX_LINE`] is not written.
 //!
 //! A line that someone else wrote needs no more than `{"request":{}}`: what is missing is `GET / HTTP/1.1` without headers, at the epoch. Keys that
 //! are not known are passed over, and so are empty lines.
@@ -25,7 +26,8 @@ use std::io::{self, Read};
 
 use super::format::FormatError;
 use super::input::Input;
-use super::json::Line;
+use super::json::{self, Line};
+use super::plain::{Refused, Room};
 use super::{Losses, ReadRecords, Record};
 
 /// The longest line: 512 MiB, twice what a block of Avro holds, as text takes up to a third more than bytes do, and escapes more. It bounds what a
@@ -38,9 +40,15 @@ const OURS: &[u8] = b"{\"id\":\"";
 const EXPECTED: &str = "a line with a JSON object that has a `request`";
 
 /// Appends a record as a line.
-pub(super) fn encode(record: &Record, into: &mut Vec<u8>) {
-    serde_json::to_writer(&mut *into, &Line::of(record)).expect("a Vec takes every write, and no key is but a string");
+pub(super) fn encode(record: &Record, into: &mut Vec<u8>, room: &mut Room<'_>) -> Result<(), Refused> {
+    encode_within(MAX_LINE, record, into, room)
+}
+
+/// The same where a line may have so many bytes.
+fn encode_within(most: usize, record: &Record, into: &mut Vec<u8>, room: &mut Room<'_>) -> Result<(), Refused> {
+    json::put(|| Line::of(record), json::of_record(record), most, into, room)?;
     into.push(b'\n');
+    Ok(())
 }
 
 /// Whether a file is one to append to: the reader takes its first line. Where nothing but a part of that is there, which would be cut off, it has
@@ -171,5 +179,36 @@ impl<R: Read + Send> ReadRecords for Reader<R> {
 
     fn losses(&self) -> Losses {
         self.losses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::recording::avro::tests::small;
+
+    #[test]
+    fn a_line_that_a_reader_would_pass_over_is_not_written() {
+        let mut line = Vec::new();
+        encode(&small(1), &mut line, &mut |_| true).unwrap();
+        let length = line.len() - 1;
+        encode_within(length, &small(1), &mut line, &mut |_| true).unwrap();
+        let before = line.clone();
+        let refused = encode_within(length - 1, &small(1), &mut line, &mut |_| true).unwrap_err();
+        assert!(matches!(refused, Refused::Unfit(_)), "{refused}");
+        assert_eq!(line, before);
+    }
+
+    #[test]
+    fn a_body_of_control_characters_is_written_in_base64_and_read() {
+        let mut record = small(1);
+        record.request.message.body = vec![vec![1; 3000].into()];
+        record.request.message.body_length = 3000;
+        let mut line = Vec::new();
+        encode(&record, &mut line, &mut |_| true).unwrap();
+        assert!(line.len() < 3000 * 3 / 2, "{}", line.len());
+        assert_eq!(Reader::new(Cursor::new(line)).unwrap().read().unwrap(), Some(record));
     }
 }

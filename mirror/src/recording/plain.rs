@@ -2,7 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{Kind, Record, Unheld, WriteRecords, gor, har, jsonl};
+use super::{Kind, PlainEncoder, Record, Unheld, WriteRecords, gor, har, jsonl};
+
+mod room;
+
+pub(super) use room::Need;
+pub(crate) use room::Room;
 
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,17 @@ impl Unfit {
     pub(super) fn new(expected: &'static str, what: &'static str) -> Unfit {
         Unfit { what, expected }
     }
+}
+
+/// Why a record was not encoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The format cannot hold it.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// There is no room for its encoding.
+    #[error("there is no room for its encoding")]
+    NoRoom,
 }
 
 impl Plain {
@@ -70,18 +86,18 @@ impl Plain {
         }
     }
 
-    /// Appends a record; nothing where it cannot be held.
-    pub(crate) fn encode(self, record: &Record, into: &mut Vec<u8>, unheld: &mut Unheld) -> Result<(), Unfit> {
+    /// Appends a record, and asks for the room for it first; nothing where it is refused.
+    pub(crate) fn encode(
+        self,
+        record: &Record,
+        into: &mut Vec<u8>,
+        unheld: &mut Unheld,
+        room: &mut Room<'_>,
+    ) -> Result<(), Refused> {
         match self {
-            Plain::Gor => gor::encode(record, into, unheld),
-            Plain::Har => {
-                har::encode(record, into);
-                Ok(())
-            }
-            Plain::Jsonl => {
-                jsonl::encode(record, into);
-                Ok(())
-            }
+            Plain::Gor => gor::encode(record, into, unheld, room),
+            Plain::Har => har::encode(record, into, room),
+            Plain::Jsonl => jsonl::encode(record, into, room),
         }
     }
 }
@@ -89,45 +105,43 @@ impl Plain {
 /// What is held back before it is written: as `record.flush_bytes` by default.
 const BLOCK: usize = 256 << 10;
 
-/// Writes records one by one.
+/// Writes records one by one, in blocks one behind the other.
 pub(super) struct Writer<W> {
     plain: Plain,
     output: W,
-    held: Vec<u8>,
+    encoder: PlainEncoder,
+    /// What is still to be written before anything else.
+    head: &'static [u8],
     any: bool,
-    unheld: Unheld,
 }
 
 impl<W: Write> Writer<W> {
     pub(super) fn new(plain: Plain, output: W) -> Writer<W> {
-        Writer { plain, output, held: plain.head().to_vec(), any: false, unheld: Unheld::default() }
+        Writer { plain, output, encoder: PlainEncoder::new(plain, BLOCK), head: plain.head(), any: false }
     }
 
     fn write_held(&mut self) -> io::Result<()> {
-        self.output.write_all(&self.held)?;
-        self.held.clear();
-        // A huge record must not cost its memory for good.
-        self.held.shrink_to(2 * BLOCK);
-        Ok(())
+        self.output.write_all(std::mem::take(&mut self.head))?;
+        if self.encoder.is_empty() {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.any, true) {
+            self.output.write_all(self.plain.between())?;
+        }
+        self.output.write_all(&self.encoder.take().bytes)
     }
 }
 
 impl<W: Write + Send> WriteRecords for Writer<W> {
     fn write(&mut self, record: &Record) -> io::Result<()> {
-        let start = self.held.len();
-        if self.any {
-            self.held.extend_from_slice(self.plain.between());
-        }
-        if let Err(unfit) = self.plain.encode(record, &mut self.held, &mut self.unheld) {
-            self.held.truncate(start);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, unfit));
-        }
-        self.any = true;
-        if self.held.len() >= BLOCK { self.write_held() } else { Ok(()) }
+        // Its caller holds records one by one, and has no bound to ask.
+        let refused = |refused| io::Error::new(io::ErrorKind::InvalidInput, refused);
+        self.encoder.push(record, &mut |_| true).map_err(refused)?;
+        if self.encoder.len() >= BLOCK { self.write_held() } else { Ok(()) }
     }
 
     fn unheld(&self) -> &Unheld {
-        &self.unheld
+        self.encoder.unheld()
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -136,8 +150,12 @@ impl<W: Write + Send> WriteRecords for Writer<W> {
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<Unheld> {
-        self.held.extend_from_slice(self.plain.tail());
-        self.flush()?;
-        Ok(self.unheld)
+        self.write_held()?;
+        self.output.write_all(self.plain.tail())?;
+        self.output.flush()?;
+        Ok(self.encoder.into_unheld())
     }
 }
+
+#[cfg(test)]
+mod tests;

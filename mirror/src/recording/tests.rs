@@ -1,7 +1,6 @@
 //! All formats alike: what is written is read, in whatever order it goes through them, and however it was torn.
 
-use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Cursor;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::collection::vec;
@@ -11,20 +10,10 @@ use proptest::prelude::*;
 use super::avro::tests::{as_read, record, small};
 use super::*;
 
-/// An output that outlives its writer.
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+#[path = "../../benches/output.rs"]
+mod output;
 
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use output::Output;
 
 /// Every format, compressed and not.
 fn formats() -> impl Iterator<Item = Format> {
@@ -36,7 +25,7 @@ fn write(format: Format, records: &[Record]) -> (Vec<u8>, Unheld) {
     let mut writer = format.writer(output.clone()).unwrap();
     records.iter().for_each(|record| writer.write(record).unwrap());
     let unheld = writer.finish().unwrap();
-    let bytes = output.0.lock().unwrap().clone();
+    let bytes = output.take();
     (bytes, unheld)
 }
 

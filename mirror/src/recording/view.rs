@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::{Record, RecordedAnswer, RecordedMessage, RecordedRequest, RecordedResponse};
+use crate::body::CHUNK_OVERHEAD;
 use crate::http1::Header;
 
 /// A header line.
@@ -110,6 +111,45 @@ impl<Q: Line, S: Line> RecordView<'_, Q, S> {
             end: self.end,
             answers: self.answers.to_vec(),
         }
+    }
+}
+
+/// What a [`Record`] of its own takes in memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weight {
+    /// Its parts, with what the allocator rounds up; no fewer by much.
+    pub(crate) own: usize,
+    /// The bodies, which it shares, with what each piece has beside its bytes.
+    pub(crate) bodies: usize,
+}
+
+/// What a line takes beside its bytes: two references, and two allocations.
+const LINE: usize = size_of::<(Bytes, Bytes)>() + 2 * 32;
+
+impl Weight {
+    /// That of a view's record.
+    pub(crate) fn of<Q: Line, S: Line>(record: &RecordView<'_, Q, S>) -> Weight {
+        // Its first line, the way in, and why it was cut off are short texts.
+        let own = size_of::<Record>() + 256 + record.target.len() + size_of_val(record.answers);
+        let mut weight = Weight { own, bodies: 0 };
+        weight.add(&record.request);
+        if let Some(response) = &record.response {
+            weight.own += response.reason.len();
+            weight.add(&response.message);
+        }
+        for answer in record.answers {
+            weight.own += answer.target.len() + answer.outcome.len() + 64;
+            if let Some(response) = &answer.response {
+                weight.add(&response.message.view());
+            }
+        }
+        weight
+    }
+
+    fn add<L: Line>(&mut self, message: &MessageView<'_, L>) {
+        self.own += message.lines().map(|(name, value)| name.len() + value.len() + LINE).sum::<usize>();
+        self.own += size_of_val(message.body);
+        self.bodies += message.body.iter().map(|piece| piece.len() + CHUNK_OVERHEAD).sum::<usize>();
     }
 }
 

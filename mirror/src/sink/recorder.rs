@@ -1,5 +1,6 @@
 //! Records exchanges. Each is collected while it flows, encoded when it has ended and its targets have answered, and written in
-//! blocks by a thread of its own: a disk that is slow or full costs records, and nobody else anything.
+//! blocks by a thread of its own: a disk that is slow or full costs records, and nobody else anything. That thread also encodes, where the format is another than
+//! Avro: it takes longer than all else that is done for an exchange.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -19,11 +20,13 @@ use crate::telemetry::Telemetry;
 mod batch;
 mod collect;
 mod disk;
+mod output;
+mod writer;
 
 use batch::Batch;
 use collect::Collecting;
 use disk::Disk;
-pub use disk::file_options;
+pub use output::file_options;
 
 /// Exchanges that may wait to be picked up. The recorder only has to begin with each, so that this is a pause of the engine's.
 pub(super) const QUEUE: usize = 4096;
@@ -158,9 +161,6 @@ impl Sink for Recorder {
         // Settles what is still being collected as dropped at shutdown, before the last block.
         collecting.shutdown().await;
         recorder.flush();
-        if let Some(unheld) = recorder.batch().unheld() {
-            tracing::info!(%unheld, "the recording's format has no place for all that was recorded");
-        }
         if let Some(recorder) = Arc::into_inner(recorder) {
             recorder.disk.close(shutdown).await;
         }

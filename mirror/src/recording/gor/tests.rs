@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use crate::recording::avro::tests::small;
-use crate::recording::plain::Unfit;
+use crate::recording::plain::Refused;
 use crate::recording::{Losses, ReadRecords, Record, Unheld, gor};
 
 /// A file of these messages, each with its separator.
@@ -42,9 +42,9 @@ fn told(bytes: &[u8]) -> (Vec<String>, Losses) {
     (records.iter().map(tell).collect(), losses)
 }
 
-fn encode(record: &Record) -> Result<(String, Unheld), Unfit> {
+fn encode(record: &Record) -> Result<(String, Unheld), Refused> {
     let (mut bytes, mut unheld) = (Vec::new(), Unheld::default());
-    gor::encode(record, &mut bytes, &mut unheld)?;
+    gor::encode(record, &mut bytes, &mut unheld, &mut |_| true)?;
     Ok((String::from_utf8_lossy(&bytes).into_owned(), unheld))
 }
 

@@ -9,17 +9,57 @@ use memchr::memmem;
 
 use super::message::{self, Head, Type};
 use super::{MAX_MESSAGE, SEPARATOR};
-use crate::http1::{Framing, response_framing};
-use crate::recording::plain::Unfit;
+use crate::http1::{Framing, Header, response_framing};
+use crate::recording::plain::{Need, Refused, Room, Unfit};
 use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, Unheld, json, pairs};
 
 /// The longest trailer section, as readers have it.
 const MAX_TRAILERS: usize = 64 << 10;
 
+/// The longest first line of a message: its type, and three numbers.
+const MAX_META: usize = 128;
+
 /// Appends a record as its messages; where one cannot be written, none is.
-pub(in crate::recording) fn encode(record: &Record, into: &mut Vec<u8>, unheld: &mut Unheld) -> Result<(), Unfit> {
+pub(in crate::recording) fn encode(
+    record: &Record,
+    into: &mut Vec<u8>,
+    unheld: &mut Unheld,
+    room: &mut Room<'_>,
+) -> Result<(), Refused> {
+    let need = need(record);
+    need.make_room(into, room)?;
     let start = into.len();
-    put(record, into, unheld).inspect_err(|_| into.truncate(start))
+    put(record, into, unheld).inspect_err(|_| into.truncate(start))?;
+    let length = into.len() - start;
+    debug_assert!(length <= need.output, "{length} bytes, and no more than {} were meant to be", need.output);
+    Ok(())
+}
+
+/// What the messages take at most.
+fn need(record: &Record) -> Need {
+    let answers = record.answers.iter().filter_map(|answer| answer.response.as_ref());
+    let responses = record.response.iter().chain(answers);
+    let request = &record.request;
+    let mut need = of_message(request.method.len() + request.target.len(), &request.message);
+    for response in responses {
+        need += of_message(response.reason.len(), &response.message);
+    }
+    need
+}
+
+/// That of one, whose first line has so many bytes of its own. Its head is put together and parsed first, and its body where it is in pieces; of that a
+/// separator may be taken apart by a chunk's end and the next one's size, and one may stand where two pieces meet.
+fn of_message(line: usize, message: &RecordedMessage) -> Need {
+    const FRAMING: usize = 512;
+    const CHUNK: usize = 24;
+    const LINE: usize = 4;
+    let lines = || message.headers.iter().chain(&message.trailers);
+    let head = FRAMING + line + lines().map(|(name, value)| name.len() + value.len() + LINE).sum::<usize>();
+    let length: usize = message.body.iter().map(Bytes::len).sum();
+    let cores: usize = message.body.iter().map(|piece| 1 + memmem::find_iter(piece, &SEPARATOR[1..]).count()).sum();
+    let lists = 3 * size_of::<Header>() * lines().count();
+    let whole = if message.body.len() > 1 { length } else { 0 };
+    Need { output: head + length + CHUNK * cores, beside: 3 * head + lists + whole }
 }
 
 fn put(record: &Record, into: &mut Vec<u8>, unheld: &mut Unheld) -> Result<(), Unfit> {
@@ -288,7 +328,7 @@ fn put_message(
         put_chunks(&body, &[], what, into)?;
         into.extend_from_slice(SEPARATOR);
     }
-    if into.len() - start > MAX_MESSAGE {
+    if into.len() - start > MAX_MESSAGE - MAX_META {
         return Err(Unfit::new("at most 256 MiB", what));
     }
     Ok(())

@@ -6,15 +6,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::MAX_SHOWN;
+use super::decoded::{Decoded, decoded};
 use super::shown::{Cookie, Pair, cookies, first, query, set_cookies, shown, url};
-use crate::content::Codings;
+use super::{MAX_ENTRY, need};
 use crate::recording::json::{self, Answer, Text, micros};
+use crate::recording::plain::{Refused, Room};
 use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, time};
 
 /// Appends a record as an entry.
-pub(in crate::recording) fn encode(record: &Record, into: &mut Vec<u8>) {
-    serde_json::to_writer(into, &Entry::of(record)).expect("a Vec takes every write, and no key is but a string");
+pub(in crate::recording) fn encode(record: &Record, into: &mut Vec<u8>, room: &mut Room<'_>) -> Result<(), Refused> {
+    encode_within(MAX_ENTRY, record, into, room)
+}
+
+/// The same where an entry may have so many bytes.
+pub(super) fn encode_within(
+    most: usize,
+    record: &Record,
+    into: &mut Vec<u8>,
+    room: &mut Room<'_>,
+) -> Result<(), Refused> {
+    let decoded = match &record.response {
+        Some(response) => decoded(&response.message, room)?,
+        None => None,
+    };
+    let need = need::of_record(record, decoded.as_ref());
+    json::put(|| Entry::of(record, decoded), need, most, into, room)
 }
 
 #[derive(Serialize)]
@@ -187,7 +203,7 @@ impl MessageExtra<'_> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(record: &'a Record) -> Entry<'a> {
+    fn of(record: &'a Record, decoded: Option<Decoded>) -> Entry<'a> {
         let start = time::rfc3339(record.started);
         let start_micros = start.is_none().then(|| time::micros_since_epoch(record.started));
         let timings = Timings::of(record);
@@ -196,7 +212,10 @@ impl<'a> Entry<'a> {
             started_date_time: start.unwrap_or_else(|| "1970-01-01T00:00:00.000000Z".to_owned()),
             time: timings.send + timings.wait + timings.receive,
             request: Request::of(record),
-            response: record.response.as_ref().map_or_else(Response::none, Response::of),
+            response: match &record.response {
+                Some(response) => Response::of(response, decoded),
+                None => Response::none(),
+            },
             cache: Empty {},
             timings,
             server_ip_address: record.server.map(|server| server.ip().to_string()),
@@ -258,14 +277,14 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Response<'a> {
-    fn of(response: &'a RecordedResponse) -> Response<'a> {
+    fn of(response: &'a RecordedResponse, decoded: Option<Decoded>) -> Response<'a> {
         let message = &response.message;
         let (version, version_base64) = shown(&response.version);
         let (reason, reason_base64) = shown(&response.reason);
         let mut extra = MessageExtra { version_base64, reason_base64, ..MessageExtra::of(message) };
         extra.is_response = response.status == 0;
-        let content = match decoded(message) {
-            Some((sent, decoded)) => {
+        let content = match decoded {
+            Some(Decoded { sent, decoded }) => {
                 extra.body_base64 = Some(json::base64(&sent).into());
                 let compression = decoded.len() as i64 - sent.len() as i64;
                 Content::of(Cow::Owned(decoded.into()), Some(compression), message)
@@ -312,28 +331,11 @@ impl<'a> Content<'a> {
     }
 }
 
-/// The body as it was sent and as it was before it was compressed, where that can be had.
-fn decoded(message: &RecordedMessage) -> Option<(Bytes, Bytes)> {
-    if message.truncated.is_some() || message.body.is_empty() {
-        return None;
-    }
-    let codings = Codings::of(&message.headers()).ok().filter(|codings| !codings.is_identity())?;
-    let sent = message.whole_body();
-    let decoded = codings.decode(&sent, MAX_SHOWN).ok().filter(|decoded| !decoded.is_empty())?;
-    Some((sent, decoded))
-}
-
 /// A body as text, and how that is encoded.
 fn text_of(body: Cow<'_, [u8]>) -> (Cow<'_, str>, Option<&'static str>) {
-    match body {
-        Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => (text.into(), None),
-            Err(_) => (json::base64(bytes).into(), Some("base64")),
-        },
-        Cow::Owned(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => (text.into(), None),
-            Err(error) => (json::base64(error.as_bytes()).into(), Some("base64")),
-        },
+    match json::text_of(body) {
+        Ok(text) => (text, None),
+        Err(base64) => (base64.into(), Some("base64")),
     }
 }
 

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::recording::avro::tests::small;
+use crate::recording::plain::Refused;
 use crate::recording::{Losses, ReadRecords, Record};
 
 fn document(records: &[Record]) -> Vec<u8> {
     let mut bytes = HEAD.to_vec();
     for (index, record) in records.iter().enumerate() {
         bytes.extend_from_slice(if index > 0 { BETWEEN } else { b"" });
-        encode(record, &mut bytes);
+        encode(record, &mut bytes, &mut |_| true).unwrap();
     }
     bytes.extend_from_slice(TAIL);
     bytes
@@ -85,6 +86,52 @@ fn a_compressed_body_is_shown_and_kept() {
     message.body = vec![sent.into()];
     assert_eq!(entry(&record)["response"]["content"]["text"], "hello hello hello");
     assert_eq!(read(&document(&[record.clone()])), (vec![record], Losses::default()));
+}
+
+#[test]
+fn an_entry_that_a_reader_would_pass_over_is_not_written() {
+    let mut bytes = Vec::new();
+    encode(&small(1), &mut bytes, &mut |_| true).unwrap();
+    let length = bytes.len();
+    entry::encode_within(length, &small(1), &mut bytes, &mut |_| true).unwrap();
+    let refused = entry::encode_within(length - 1, &small(1), &mut bytes, &mut |_| true).unwrap_err();
+    assert!(matches!(refused, Refused::Unfit(_)), "{refused}");
+    assert_eq!(bytes.len(), 2 * length);
+}
+
+#[test]
+fn bodies_of_control_characters_are_in_base64() {
+    let mut record = small(1);
+    for message in [&mut record.request.message, &mut record.response.as_mut().unwrap().message] {
+        (message.body, message.body_length) = (vec![vec![1; 3000].into()], 3000);
+    }
+    let entry = entry(&record);
+    let content = &entry["response"]["content"];
+    assert_eq!((&content["encoding"], content["text"].as_str().unwrap().len()), (&json!("base64"), 4000));
+    assert_eq!(read(&document(&[record.clone()])), (vec![record], Losses::default()));
+}
+
+#[test]
+fn what_is_decoded_has_its_room_before_it_is_there() {
+    let mut record = small(1);
+    let zeros = vec![0; 4 << 20];
+    let sent = crate::recording::gzip::member(&zeros).unwrap();
+    let message = &mut record.response.as_mut().unwrap().message;
+    message.headers = vec![("Content-Encoding".into(), "gzip".into())];
+    (message.body_length, message.body) = (sent.len() as u64, vec![sent.into()]);
+    // In base64, as it is of control characters.
+    let needed = 3 * (4 << 20);
+    for (room, fits) in [(1 << 20, false), (needed, false), (64 << 20, true)] {
+        let (mut left, mut bytes) = (room, Vec::new());
+        let mut take = |more: usize| {
+            let fits = more <= left;
+            left -= if fits { more } else { 0 };
+            fits
+        };
+        let encoded = encode(&record, &mut bytes, &mut take);
+        assert_eq!(encoded, if fits { Ok(()) } else { Err(Refused::NoRoom) }, "{room}");
+        assert!(bytes.capacity() <= room - left, "{room}");
+    }
 }
 
 #[test]

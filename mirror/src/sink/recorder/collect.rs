@@ -117,33 +117,33 @@ impl Collecting {
             false => (odd || exchange.request.odd).then_some("malformed head"),
         };
         if !self.responses {
-            return batch.encode(&self.view::<Header>(None, &trailers, doubt(false)));
+            return batch.take_in(&self.view::<Header>(None, &trailers, doubt(false)));
         }
         let looked = exchange.look_at_response(|response| {
             let (at, head) = response?;
             let (version, status, reason, headers) = (head.version(), head.status, head.reason, head.headers);
             let seen = Seen { at, head: Some(Head { version, status, reason, headers }) };
-            Some(batch.encode(&self.view(Some(seen), &trailers, doubt(false))))
+            Some(batch.take_in(&self.view(Some(seen), &trailers, doubt(false))))
         });
-        if let Some(encoded) = looked {
-            return encoded;
+        if let Some(taken) = looked {
+            return taken;
         }
         match exchange.response() {
-            None => batch.encode(&self.view::<Header>(None, &trailers, doubt(false))),
+            None => batch.take_in(&self.view::<Header>(None, &trailers, doubt(false))),
             Some((at, Err(_))) => {
                 let seen = Seen::<Header> { at, head: None };
-                batch.encode(&self.view(Some(seen), &trailers, Some("unreadable response")))
+                batch.take_in(&self.view(Some(seen), &trailers, Some("unreadable response")))
             }
             Some((at, Ok(head))) => {
                 let (version, status, reason, headers) =
                     (head.version(), head.status, &head.reason[..], head.headers.lines());
                 let seen = Seen { at, head: Some(Head { version, status, reason, headers }) };
-                batch.encode(&self.view(Some(seen), &trailers, doubt(head.odd)))
+                batch.take_in(&self.view(Some(seen), &trailers, doubt(head.odd)))
             }
         }
     }
 
-    /// Lets go of the bodies: what the block has of them is its own.
+    /// Lets go of the bodies: what the batch has of them is its own.
     pub(super) fn let_go(&mut self) {
         (self.request, self.response) = (Body::default(), Body::default());
     }

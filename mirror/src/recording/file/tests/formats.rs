@@ -13,7 +13,7 @@ fn formats() -> impl Iterator<Item = Format> {
 fn block(format: Format, ids: impl IntoIterator<Item = u128>) -> PlainBlock {
     let mut encoder = PlainEncoder::new(Plain::of(format.kind).unwrap(), 0);
     for id in ids {
-        encoder.push(&small(id)).unwrap();
+        encoder.push(&small(id), &mut |_| true).unwrap();
     }
     encoder.take()
 }
