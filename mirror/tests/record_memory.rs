@@ -48,7 +48,7 @@ fn record(name: &str, memory: u64, offer: impl Fn(&Tap, &dyn Fn(u64))) -> Told {
     let path = folder.path().join(name);
     let mut record = RecordConfig::new(&path);
     record.flush_interval = mirror::config::Period(Duration::from_millis(5));
-    let mut config = Config { record: Some(record), ..Config::default() };
+    let mut config = Config { record: vec![record], ..Config::default() };
     config.limits.memory = ByteSize::new(memory);
     let engine = Engine::start(&config, "test", &Telemetry::new()).expect("an engine");
     let (tap, budget, sinks) = (engine.tap(), engine.budget(), engine.sinks());
