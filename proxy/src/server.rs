@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use mirror::config::{Config, UpstreamAddress};
+use mirror::config::Config;
+use mirror::resolve::Resolver;
 use mirror::source::Tap;
 use mirror::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
@@ -14,8 +15,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::connector;
+use crate::dial::Dial;
+use crate::door::Door;
 use crate::listener::{Listeners, nonblocking};
-use crate::service::{Metrics, Service};
+use crate::service::{Metrics, Service, Way};
 use crate::stream;
 
 /// How long accepting rests when the system has no descriptors or memory for another connection.
@@ -24,9 +27,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often the drain looks whether the last connection has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
+/// How often the upstream's name is looked up again.
+const RESOLVE_EVERY: Duration = Duration::from_secs(5);
+
 /// A timer that is always set. Tokio wakes its own driver, by a write to an event descriptor, for each timer that is set while no earlier
 /// one is: without this one, that is each request's time-out.
 const STANDING_TIMER: Duration = Duration::from_millis(500);
+
+/// The way in, as recordings and metrics call it.
+pub const INGRESS: &str = "proxy";
+
+/// The way in of the application's own calls, where they are redirected to the proxy.
+pub const EGRESS: &str = "egress";
 
 type App = Arc<connector::Proxy>;
 
@@ -73,17 +85,30 @@ impl Drop for Open {
 }
 
 impl Proxy {
-    /// Starts serving what `listeners` accept.
+    /// Starts serving what `listeners` accept. Exchanges are offered to `ingress`, those of the application's own calls, where they are redirected
+    /// here, to `egress`.
     ///
     /// # Errors
-    /// When the configuration names no upstream, or the system gives no thread.
+    /// When the configuration names no upstream and connections are not redirected, or the system gives no thread.
     pub fn start(
         config: &Config,
         listeners: Listeners,
-        tap: &Tap,
+        ingress: Tap,
+        egress: Option<Tap>,
         telemetry: &Arc<Telemetry>,
     ) -> Result<Proxy, ProxyError> {
-        let upstream: &UpstreamAddress = config.upstream.as_ref().ok_or(ProxyError::NoUpstream)?;
+        if config.upstream.is_none() && config.proxy.transparent.is_none() {
+            return Err(ProxyError::NoUpstream);
+        }
+        // One a thread: its lock is not for all.
+        let resolver = || {
+            let upstream = config.upstream.as_ref()?;
+            Some(Resolver::new(upstream.host(), upstream.port(), RESOLVE_EVERY, config.proxy.connect_timeout.0))
+        };
+        let dial = Dial::new(config);
+        let door = Arc::new(Door::new(config, listeners.addresses(), resolver(), dial.clone(), telemetry));
+        let ingress = Way::new(INGRESS, ingress, telemetry);
+        let egress = egress.map(|tap| Way::new(EGRESS, tap, telemetry));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = config.proxy.threads.map_or(cores, usize::from);
         let (stop, stopping) = watch::channel(false);
@@ -100,20 +125,26 @@ impl Proxy {
         for i in 0..count {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ProxyError::System)?;
-            let service = Service::new(&config.proxy, upstream, tap.clone(), metrics.clone());
-            threads.push(
-                Thread::start(i, runtime, connector::proxy(service), stopping.clone()).map_err(ProxyError::System)?,
-            );
+            let service =
+                Service::new(config, ingress.clone(), egress.clone(), resolver(), dial.clone(), metrics.clone());
+            let app = connector::proxy(service, dial.clone());
+            threads.push(Thread::start(i, runtime, app, stopping.clone()).map_err(ProxyError::System)?);
         }
         let proxy = Proxy { threads, stop, connections };
         for listener in listeners.0 {
-            proxy.accept(listener, stopping.clone()).map_err(ProxyError::System)?;
+            proxy.accept(listener, &door, stopping.clone()).map_err(ProxyError::System)?;
         }
         Ok(proxy)
     }
 
     /// Accepts on the first thread and hands connections to all in turn.
-    fn accept(&self, listener: std::net::TcpListener, mut stopping: watch::Receiver<bool>) -> std::io::Result<()> {
+    fn accept(
+        &self,
+        listener: std::net::TcpListener,
+        door: &Arc<Door>,
+        mut stopping: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
+        let door = door.clone();
         let first = self.threads[0].runtime.clone();
         let threads: Vec<_> = self.threads.iter().map(|t| (t.runtime.clone(), t.app.clone())).collect();
         let connections = self.connections.clone();
@@ -134,7 +165,8 @@ impl Proxy {
                         let (runtime, app) = &threads[turn % threads.len()];
                         turn += 1;
                         connections.fetch_add(1, Relaxed);
-                        runtime.spawn(serve(socket, app.clone(), shutdown.clone(), Open(connections.clone())));
+                        let open = Open(connections.clone());
+                        runtime.spawn(serve(socket, door.clone(), app.clone(), shutdown.clone(), open));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection cannot be accepted");
@@ -198,10 +230,12 @@ impl Thread {
     }
 }
 
-async fn serve(socket: TcpStream, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
+async fn serve(socket: TcpStream, door: Arc<Door>, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
     match nonblocking(socket) {
         Ok(socket) => {
-            stream::serve(socket, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
+            if let Some(arrived) = door.admit(socket).await {
+                stream::serve(arrived, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
+            }
         }
         Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
     }
