@@ -132,6 +132,9 @@ pub struct ProxyConfig {
     pub proxy_protocol: ProxyProtocolConfig,
     /// Listen with SO_REUSEPORT, so that a second `mirror` of the same user may take the same addresses while this one drains.
     pub reuse_port: bool,
+    /// While the proxy drains: how long a connection that is idle may still send a request, whose answer then says that it is the last. A client
+    /// that sends one just as its connection is closed has to send it again, and does not always.
+    pub drain_idle: Period,
     /// Add `X-Forwarded-For` and `X-Forwarded-Proto` towards the upstream.
     pub forwarded: bool,
     /// How long a TCP connection to the upstream may take to open; then 504.
@@ -271,6 +274,7 @@ impl Default for ProxyConfig {
             detect_timeout: Period(Duration::from_millis(100)),
             proxy_protocol: ProxyProtocolConfig::default(),
             reuse_port: false,
+            drain_idle: Period(Duration::ZERO),
             forwarded: false,
             connect_timeout: seconds(5),
             read_timeout: seconds(3600),

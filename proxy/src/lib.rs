@@ -33,6 +33,7 @@ mod detect;
 mod dial;
 mod door;
 mod failure;
+mod handover;
 mod hop;
 mod listener;
 mod proxy_protocol;

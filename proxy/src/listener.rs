@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use crate::handover;
 use mirror::config::{ListenAddress, ProxyConfig, Transparent};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -90,6 +91,9 @@ fn listen(at: SocketAddr, dual_stack: bool, config: &ProxyConfig) -> std::io::Re
     }
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
+    if config.reuse_port {
+        handover::join(&socket);
+    }
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::connector;
 use crate::dial::Dial;
 use crate::door::Door;
+use crate::handover;
 use crate::listener::{Listeners, nonblocking};
 use crate::service::{Metrics, Service, Way};
 use crate::stream;
@@ -67,6 +68,11 @@ pub struct Proxy {
     threads: Vec<Thread>,
     stop: watch::Sender<bool>,
     connections: Arc<AtomicU64>,
+    /// Held by what accepts.
+    accepting: Arc<()>,
+    /// Whether the port may be another process's too.
+    shared: bool,
+    drain_idle: Duration,
 }
 
 struct Thread {
@@ -130,7 +136,8 @@ impl Proxy {
             let app = connector::proxy(service, dial.clone());
             threads.push(Thread::start(i, runtime, app, stopping.clone()).map_err(ProxyError::System)?);
         }
-        let proxy = Proxy { threads, stop, connections };
+        let (shared, drain_idle) = (config.proxy.reuse_port, config.proxy.drain_idle.0);
+        let proxy = Proxy { threads, stop, connections, accepting: Arc::new(()), shared, drain_idle };
         for listener in listeners.0 {
             proxy.accept(listener, &door, stopping.clone()).map_err(ProxyError::System)?;
         }
@@ -153,26 +160,33 @@ impl Proxy {
             let _on = first.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
+        let mut turn = 0;
+        let mut take = move |socket: tokio::net::TcpStream| {
+            let socket = socket.into_std()?;
+            let (runtime, app) = &threads[turn % threads.len()];
+            turn += 1;
+            connections.fetch_add(1, Relaxed);
+            let open = Open(connections.clone());
+            runtime.spawn(serve(socket, door.clone(), app.clone(), shutdown.clone(), open));
+            std::io::Result::Ok(())
+        };
+        let shared = self.shared;
+        let accepting = self.accepting.clone();
         first.spawn(async move {
-            let mut turn = 0;
+            let _accepting = accepting;
             loop {
                 let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted.and_then(|(socket, _)| socket.into_std()),
-                    _ = stopping.wait_for(|stop| *stop) => return,
+                    accepted = listener.accept() => accepted.and_then(|(socket, _)| take(socket)),
+                    _ = stopping.wait_for(|stop| *stop) => break,
                 };
-                match accepted {
-                    Ok(socket) => {
-                        let (runtime, app) = &threads[turn % threads.len()];
-                        turn += 1;
-                        connections.fetch_add(1, Relaxed);
-                        let open = Open(connections.clone());
-                        runtime.spawn(serve(socket, door.clone(), app.clone(), shutdown.clone(), open));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                if let Err(error) = accepted {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+            }
+            if shared {
+                // One that is gone already is nobody's loss.
+                handover::leave(&listener, |socket| drop(take(socket))).await;
             }
         });
         Ok(())
@@ -180,18 +194,22 @@ impl Proxy {
 
     /// Stops accepting, closes idle connections, and lets running exchanges finish within `limit`. Gives whether all did.
     pub fn drain(self, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
+        let began = Instant::now();
+        let until = began + limit;
         let _ = self.stop.send(true);
         let mut in_time = true;
-        while self.connections.load(Relaxed) > 0 {
+        let accepts = |proxy: &Proxy| Arc::strong_count(&proxy.accepting) > 1;
+        while self.connections.load(Relaxed) > 0 || accepts(&self) {
             if Instant::now() >= until {
                 in_time = false;
                 break;
             }
             // Again and again: a connection may have become idle just now.
-            for thread in &self.threads {
-                let app = thread.app.clone();
-                thread.runtime.spawn(async move { app.http_cleanup().await });
+            if began.elapsed() >= self.drain_idle {
+                for thread in &self.threads {
+                    let app = thread.app.clone();
+                    thread.runtime.spawn(async move { app.http_cleanup().await });
+                }
             }
             std::thread::sleep(DRAIN_LOOK);
         }
