@@ -8,7 +8,7 @@
 //!
 //! No setting is a secret (addresses with a user or password are refused), so that all of it may be shown: there is no masked view.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ mod reload;
 mod replay;
 mod shadow;
 mod text;
+mod transparent;
 mod units;
 
 pub use address::{ListenAddress, Target, UpstreamAddress};
@@ -51,6 +52,7 @@ pub use record::{RecordConfig, RecordFormat};
 pub(crate) use reload::differing;
 pub use replay::{Allowed, Arrivals, FailOn, Failing, Passes, ReplayConfig, Speed, StatusIs};
 pub use shadow::{BackoffConfig, HostPolicy, OrderConfig, ShadowConfig};
+pub use transparent::{DEFAULT_MARK, ProxyProtocolConfig, ProxyProtocolVersion, Transparent};
 pub use units::{ByteRate, ByteSize, Fraction, Period, RequestRate};
 
 /// All settings of one running `mirror`.
@@ -120,6 +122,23 @@ pub struct ProxyConfig {
     /// Threads that serve connections; by default the machine's cores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<NonZeroUsize>,
+    /// Take connections that were redirected here, and proxy each to where it was going: `redirect` or `tproxy`. `upstream` may be left out then;
+    /// where it is there, all but the application's own calls go to it. What is not HTTP/1 is tunnelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transparent: Option<Transparent>,
+    /// SO_MARK of connections to the upstream, for rules that let them pass; 2 with `tproxy`, otherwise none. Takes CAP_NET_ADMIN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<NonZeroU32>,
+    /// How long a redirected connection may say nothing before it is taken for one on which the server speaks first: it is connected to where
+    /// it was going then, and whoever speaks first decides. Clients of HTTP speak at once; 100 ms is a slow start of TCP away.
+    pub detect_timeout: Period,
+    /// The PROXY protocol, where a load balancer or the application speaks it.
+    pub proxy_protocol: ProxyProtocolConfig,
+    /// Listen with SO_REUSEPORT, so that a second `mirror` of the same user may take the same addresses while this one drains.
+    pub reuse_port: bool,
+    /// While the proxy drains: how long a connection that is idle may still send a request, whose answer then says that it is the last. A client
+    /// that sends one just as its connection is closed has to send it again, and does not always.
+    pub drain_idle: Period,
     /// Add `X-Forwarded-For` and `X-Forwarded-Proto` towards the upstream.
     pub forwarded: bool,
     /// How long a TCP connection to the upstream may take to open; then 504.
@@ -254,6 +273,12 @@ impl Default for ProxyConfig {
     fn default() -> Self {
         ProxyConfig {
             threads: None,
+            transparent: None,
+            mark: None,
+            detect_timeout: Period(Duration::from_millis(100)),
+            proxy_protocol: ProxyProtocolConfig::default(),
+            reuse_port: false,
+            drain_idle: Period(Duration::ZERO),
             forwarded: false,
             connect_timeout: seconds(5),
             read_timeout: seconds(3600),

@@ -1,8 +1,14 @@
-//! A host's addresses, looked up again now and then, so that a name that moves is followed without a restart.
+//! A host's addresses, looked up again now and then, so that a name that moves is followed without a restart; and this host's own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+/// Whether an interface of this host has the address: only then can a socket be bound to it. The port is any free one, of UDP, and
+/// given back at once, so that nothing is taken from anyone.
+pub fn is_of_this_host(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+}
 
 /// One host and port.
 pub struct Resolver {

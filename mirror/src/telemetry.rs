@@ -272,6 +272,11 @@ impl Telemetry {
         locked(&self.counters).entry((name.to_owned(), label.1.to_owned())).or_insert_with(make).clone()
     }
 
+    /// A family of its own name, with a counter for each of these values of its label.
+    pub fn reasons(&self, name: &str, help: &str, label: &str, values: impl Iterator<Item = &'static str>) -> Reasons {
+        Reasons(values.map(|value| self.counter(name, help, (label, value))).collect())
+    }
+
     /// Gauges of one family that are looked at when asked for: `(label value, reading)`.
     pub fn gauges(&self, name: &str, help: &str, label: &str, readings: Vec<(String, Reading)>) {
         let family = IntGaugeVec::new(Opts::new(name, help), &[label]).expect("a valid metric name");

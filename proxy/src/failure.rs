@@ -5,6 +5,8 @@ use std::time::Duration;
 use mirror::outcome::Abort;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::connector::LOOP;
+
 /// A failure as it is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -35,6 +37,13 @@ pub(crate) fn failure(error: &Error, upstream: &str, connect_timeout: Duration, 
         (ErrorSource::Downstream, _) => {
             Failure { status: Some(400), fault: Abort::Downstream, reason: "a bad request".into() }
         }
+        (_, etype) if *etype == LOOP => Failure {
+            status: Some(508),
+            fault: Abort::Upstream,
+            reason: format!(
+                "the connection to {upstream} leads back to this proxy: its own connections are redirected to it"
+            ),
+        },
         (_, ConnectTimedout) => from_upstream(504, format!("no connection to {upstream} within {connect_timeout:?}")),
         (_, ReadTimedout) => from_upstream(504, format!("{upstream} said nothing for {read_timeout:?}")),
         (_, WriteTimedout) => from_upstream(504, format!("{upstream} did not take the request")),

@@ -29,13 +29,20 @@
 //! | HTTP/2 in plain text reads 24 bytes first and hangs short HTTP/1.0 requests | not enabled |
 
 mod connector;
+mod detect;
+mod dial;
+mod door;
 mod failure;
+mod handover;
 mod hop;
 mod listener;
+mod proxy_protocol;
+mod route;
 mod server;
 mod service;
 mod stream;
 mod tee;
+mod tunnel;
 
 pub use listener::{BindError, Listeners};
-pub use server::{Proxy, ProxyError};
+pub use server::{EGRESS, INGRESS, Proxy, ProxyError};

@@ -2,11 +2,15 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use mirror::config::ListenAddress;
+use crate::handover;
+use mirror::config::{ListenAddress, ProxyConfig, Transparent};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted: as many as the kernel allows (it cuts this to `net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
+
+const NO_NET_ADMIN: &str = "tproxy takes CAP_NET_ADMIN: `setcap cap_net_admin+ep` on the program, AmbientCapabilities=CAP_NET_ADMIN in its unit, \
+     or `redirect`, which takes none";
 
 /// Sockets that listen; dropping them stops that.
 pub struct Listeners(pub(crate) Vec<TcpListener>);
@@ -33,10 +37,10 @@ impl Listeners {
     ///
     /// # Errors
     /// Every address that cannot be had.
-    pub fn bind(addresses: &[ListenAddress]) -> Result<Listeners, Vec<BindError>> {
+    pub fn bind(addresses: &[ListenAddress], config: &ProxyConfig) -> Result<Listeners, Vec<BindError>> {
         let (mut sockets, mut errors) = (Vec::new(), Vec::new());
         for address in addresses {
-            match bind(address) {
+            match bind(address, config) {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => errors.push(BindError { address: *address, error }),
             }
@@ -56,10 +60,10 @@ impl Listeners {
 }
 
 /// Listens on one address. Every interface means one IPv6 socket that takes IPv4 too, or IPv4 alone where the host has no IPv6.
-pub(crate) fn bind(address: &ListenAddress) -> std::io::Result<TcpListener> {
+fn bind(address: &ListenAddress, config: &ProxyConfig) -> std::io::Result<TcpListener> {
     let mut refused = None;
     for at in address.socket_addrs() {
-        match listen(at, address.dual_stack()) {
+        match listen(at, address.dual_stack(), config) {
             Ok(socket) => return Ok(socket),
             // The first that is tried is the one that was meant; the others are for hosts that cannot have it at all.
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => return Err(error),
@@ -69,17 +73,34 @@ pub(crate) fn bind(address: &ListenAddress) -> std::io::Result<TcpListener> {
     Err(refused.unwrap_or_else(|| std::io::ErrorKind::InvalidInput.into()))
 }
 
-fn listen(at: SocketAddr, dual_stack: bool) -> std::io::Result<TcpListener> {
+fn listen(at: SocketAddr, dual_stack: bool, config: &ProxyConfig) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     if at.is_ipv6() {
         socket.set_only_v6(!dual_stack)?;
     }
     // Restarts must not wait for the last run's connections to be forgotten.
     socket.set_reuse_address(true)?;
+    if config.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if config.transparent == Some(Transparent::Tproxy) {
+        take_foreign(&socket, at).map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => std::io::Error::new(error.kind(), NO_NET_ADMIN),
+            _ => error,
+        })?;
+    }
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
+    if config.reuse_port {
+        handover::join(&socket);
+    }
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Has a socket take connections to other hosts' addresses that TPROXY sends to it.
+fn take_foreign(socket: &Socket, at: SocketAddr) -> std::io::Result<()> {
+    if at.is_ipv6() { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
 }
 
 /// An accepted connection on the runtime of the thread that will serve it.

@@ -1,5 +1,7 @@
 //! pingora's hooks, in the order they run: once a request, then for each attempt, then at the end.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,32 +9,31 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::DATE;
-use mirror::config::{ProxyConfig, UpstreamAddress};
+use mirror::config::{Config, ProxyProtocolVersion};
 use mirror::exchange::Origin;
 use mirror::outcome::Abort;
 use mirror::resolve::Resolver;
 use mirror::source::Tap;
 use mirror::telemetry::{Counter, Durations, Reasons, Telemetry};
+use pingora::connectors::l4::BindTo;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, Result};
 
-use crate::connector::PLAIN;
-use crate::failure::{failure, kind};
+use crate::connector::{PLAIN, PREAMBLE};
+use crate::dial::Dial;
+use crate::failure::{Failure, failure, kind};
 use crate::hop;
+use crate::proxy_protocol::{self, Ends};
+use crate::route::Route;
 use crate::stream::Stream;
 use crate::tee::Tee;
-
-/// How often the upstream's name is looked up again.
-const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 
 /// What the proxy counts.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    pub(crate) durations: Durations,
-    pub(crate) aborted: Reasons,
     pub(crate) tunnel_up: Counter,
     pub(crate) tunnel_down: Counter,
 }
@@ -46,21 +47,35 @@ impl Metrics {
                 ("direction", direction),
             )
         };
-        Metrics {
-            durations: telemetry.server_durations("proxy"),
-            aborted: telemetry.aborted("proxy"),
-            tunnel_up: tunnel("up"),
-            tunnel_down: tunnel("down"),
-        }
+        Metrics { tunnel_up: tunnel("up"), tunnel_down: tunnel("down") }
     }
 }
 
-/// The application that pingora runs: proxies to one upstream and offers what passes.
-pub(crate) struct Service {
+/// What is offered, and counted, of what passes one way.
+#[derive(Clone)]
+pub(crate) struct Way {
+    source: &'static str,
     tap: Tap,
+    durations: Durations,
+    aborted: Reasons,
+}
+
+impl Way {
+    pub(crate) fn new(source: &'static str, tap: Tap, telemetry: &Arc<Telemetry>) -> Way {
+        Way { source, tap, durations: telemetry.server_durations(source), aborted: telemetry.aborted(source) }
+    }
+}
+
+/// The application that pingora runs: proxies to one upstream, or to where connections were going, and offers what passes.
+pub(crate) struct Service {
+    /// To the application.
+    ingress: Way,
+    /// From the application to others, where its calls are redirected here too.
+    egress: Option<Way>,
     metrics: Metrics,
-    upstream: String,
-    resolver: Resolver,
+    upstream: Option<(String, Resolver)>,
+    dial: Dial,
+    announce: Option<ProxyProtocolVersion>,
     /// A peer with all options set; each request's has its own address.
     peer: HttpPeer,
     forwarded: bool,
@@ -70,18 +85,29 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(config: &ProxyConfig, upstream: &UpstreamAddress, tap: Tap, metrics: Metrics) -> Service {
-        let mut peer = HttpPeer::new(SocketAddr::from(([127, 0, 0, 1], upstream.port())), false, String::new());
+    pub(crate) fn new(
+        config: &Config,
+        ingress: Way,
+        egress: Option<Way>,
+        upstream: Option<Resolver>,
+        dial: Dial,
+        metrics: Metrics,
+    ) -> Service {
+        let name = config.upstream.as_ref().map(ToString::to_string).unwrap_or_default();
+        let config = &config.proxy;
+        let mut peer = HttpPeer::new(SocketAddr::from(([127, 0, 0, 1], 0)), false, String::new());
         peer.options.connection_timeout = Some(config.connect_timeout.0);
         peer.options.read_timeout = Some(config.read_timeout.0);
         peer.options.write_timeout = Some(config.write_timeout.0);
         peer.options.alpn = PLAIN.clone();
         peer.options.idle_timeout = Some(config.upstream_idle_timeout.0);
         Service {
-            tap,
+            ingress,
+            egress,
             metrics,
-            upstream: upstream.to_string(),
-            resolver: Resolver::new(upstream.host(), upstream.port(), RESOLVE_EVERY, config.connect_timeout.0),
+            upstream: upstream.map(|resolver| (name, resolver)),
+            dial,
+            announce: config.proxy_protocol.send,
             peer,
             forwarded: config.forwarded,
             keepalive: config.keepalive_timeout.0,
@@ -89,6 +115,66 @@ impl Service {
             read_timeout: config.read_timeout.0,
         }
     }
+}
+
+/// What is known of a client's connection beside what its socket tells.
+fn route(session: &Session) -> Option<&Route> {
+    stream(session)?.route()
+}
+
+fn stream(session: &Session) -> Option<&Stream> {
+    session.as_downstream().as_http1()?.stream().as_any().downcast_ref::<Stream>()
+}
+
+impl Service {
+    fn way(&self, session: &Session) -> &Way {
+        match &self.egress {
+            Some(egress) if route(session).is_some_and(|route| route.egress) => egress,
+            _ => &self.ingress,
+        }
+    }
+
+    /// Where a redirected connection goes on to, where that is not the upstream.
+    fn onward(&self, session: &Session) -> Option<SocketAddr> {
+        let route = route(session)?;
+        (route.goes_on() || self.upstream.is_none()).then_some(route.server)
+    }
+
+    /// Whom a request goes to, in words.
+    fn addressee(&self, session: &Session) -> Cow<'_, str> {
+        match (self.onward(session), &self.upstream) {
+            (Some(address), _) => address.to_string().into(),
+            (None, Some((name, _))) => name.into(),
+            (None, None) => "the upstream".into(),
+        }
+    }
+
+    fn failure(&self, session: &Session, error: &Error) -> Failure {
+        failure(error, &self.addressee(session), self.connect_timeout, self.read_timeout)
+    }
+
+    /// Has a connection show its client to the application, and be used for that client's requests alone.
+    fn show_client(&self, route: &Route, peer: &mut HttpPeer) {
+        if let Some(client) = route.seen_from(&self.dial) {
+            let mut bind = BindTo::default();
+            bind.addr = Some(client);
+            peer.options.bind_to = Some(bind);
+            peer.group_key = hash(&client.ip());
+        }
+        // The application's own calls go to others, who know of no header.
+        if let Some(version) = self.announce.filter(|_| !route.egress) {
+            let ends = Ends { client: route.client, server: route.server };
+            let header = proxy_protocol::header(version, ends);
+            peer.group_key = hash(&header);
+            peer.options.extra_proxy_headers.insert(PREAMBLE.to_owned(), header);
+        }
+    }
+}
+
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn client(session: &Session) -> Option<SocketAddr> {
@@ -117,13 +203,14 @@ impl ProxyHttp for Service {
     }
 
     async fn request_filter(&self, session: &mut Session, tee: &mut Tee) -> Result<bool> {
-        if !self.tap.has_sinks() {
+        let Way { source, tap, .. } = self.way(session);
+        if !tap.has_sinks() {
             return Ok(false);
         }
-        let origin = Origin { source: "proxy", client: client(session) };
+        let origin = Origin { source, client: client(session) };
         let bodiless = session.as_mut().is_body_empty();
         if let Some(http1) = session.as_downstream().as_http1() {
-            tee.begin(self.tap.begin(http1.get_headers_raw_bytes(), origin));
+            tee.begin(tap.begin(http1.get_headers_raw_bytes(), origin));
         }
         if let (true, Some(writer)) = (bodiless, tee.writer()) {
             writer.request_end(None);
@@ -131,16 +218,26 @@ impl ProxyHttp for Service {
         Ok(false)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, tee: &mut Tee) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, tee: &mut Tee) -> Result<Box<HttpPeer>> {
         let attempt = tee.attempt();
-        let addresses = self.resolver.addresses().await.map_err(|error| {
-            let mut failed =
-                Error::because(ErrorType::HTTPStatus(502), format!("{} cannot be resolved", self.upstream), error);
-            failed.as_up();
-            failed
-        })?;
         let mut peer = Box::new(self.peer.clone());
-        peer._address = addresses[attempt % addresses.len()].into();
+        let address = match (self.onward(session), &self.upstream) {
+            (None, Some((name, resolver))) => {
+                let addresses = resolver.addresses().await.map_err(|error| {
+                    let mut failed =
+                        Error::because(ErrorType::HTTPStatus(502), format!("{name} cannot be resolved"), error);
+                    failed.as_up();
+                    failed
+                })?;
+                addresses[attempt % addresses.len()]
+            }
+            (Some(onward), _) => onward,
+            (None, None) => return Error::e_explain(ErrorType::InternalError, "a connection that leads nowhere"),
+        };
+        peer._address = address.into();
+        if let Some(route) = route(session) {
+            self.show_client(route, &mut peer);
+        }
         Ok(peer)
     }
 
@@ -197,9 +294,7 @@ impl ProxyHttp for Service {
         if hop::answer(head, session.req_header().version) {
             session.set_keepalive(None);
         }
-        if let (Some(date), Some(http1)) = (head.headers.get(DATE), session.as_downstream().as_http1())
-            && let Some(downstream) = http1.stream().as_any().downcast_ref::<Stream>()
-        {
+        if let (Some(date), Some(downstream)) = (head.headers.get(DATE), stream(session)) {
             downstream.keep_date(date.as_bytes());
         }
         Ok(())
@@ -217,13 +312,17 @@ impl ProxyHttp for Service {
     }
 
     /// A name's next address is tried when one cannot be reached.
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, tee: &mut Tee, mut error: Box<Error>) -> Box<Error> {
-        error.set_retry(tee.attempts < self.resolver.known());
+    fn fail_to_connect(&self, session: &mut Session, _: &HttpPeer, tee: &mut Tee, mut error: Box<Error>) -> Box<Error> {
+        let others = match (self.onward(session), &self.upstream) {
+            (None, Some((_, resolver))) => resolver.known(),
+            _ => 1,
+        };
+        error.set_retry(tee.attempts < others);
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, tee: &mut Tee) -> FailToProxy {
-        let told = failure(error, &self.upstream, self.connect_timeout, self.read_timeout);
+        let told = self.failure(session, error);
         match told.fault {
             Abort::Downstream => tracing::debug!(fault = %told.fault, reason = told.reason, "exchange aborted"),
             _ => {
@@ -233,7 +332,7 @@ impl ProxyHttp for Service {
                     reason = told.reason,
                     status = told.status,
                     method = %request.method,
-                    path = self.tap.redacted(request.uri.path()),
+                    path = self.ingress.tap.redacted(request.uri.path()),
                     error = kind(error),
                     "exchange failed"
                 );
@@ -256,13 +355,14 @@ impl ProxyHttp for Service {
         true
     }
 
-    async fn logging(&self, _: &mut Session, error: Option<&Error>, tee: &mut Tee) {
-        let abort = error.map(|error| failure(error, &self.upstream, self.connect_timeout, self.read_timeout).fault);
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, tee: &mut Tee) {
+        let way = self.way(session);
+        let abort = error.map(|error| self.failure(session, error).fault);
         if let Some(abort) = abort {
-            self.metrics.aborted.inc(abort as usize);
+            way.aborted.inc(abort as usize);
         }
         if let Some(status) = tee.status {
-            self.metrics.durations.observe(status, tee.started.elapsed());
+            way.durations.observe(status, tee.started.elapsed());
         }
         tee.end(abort);
     }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
@@ -21,6 +22,8 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::dial::Noted;
+use crate::route::Route;
 use inbox::Inbox;
 use outbox::Outbox;
 
@@ -30,21 +33,51 @@ pub(crate) struct Stream {
     outbox: Arc<Outbox>,
     digest: Arc<SocketDigest>,
     established: SystemTime,
+    /// Of a client's connection, where more is known of it than its socket tells.
+    route: Option<Route>,
+    _noted: Noted,
+}
+
+/// A client's connection as it was taken.
+pub(crate) struct Arrived {
+    pub(crate) socket: TcpStream,
+    pub(crate) route: Option<Route>,
+    /// What was read of it to see what it is.
+    pub(crate) read: BytesMut,
+    pub(crate) noted: Noted,
 }
 
 /// Runs what `serve` makes of a client's connection, and after each of its turns sends what it wrote in it, to the client and upstream.
-pub(crate) async fn serve<F: Future<Output = ()>>(socket: TcpStream, serve: impl FnOnce(Box<Stream>) -> F) {
-    let stream = Box::new(Stream::new(socket));
+pub(crate) async fn serve<F: Future<Output = ()>>(arrived: Arrived, serve: impl FnOnce(Box<Stream>) -> F) {
+    let stream = Box::new(Stream::of_client(arrived));
     outbox::turns(stream.outbox.clone(), serve(stream)).await;
 }
 
 impl Stream {
-    pub(crate) fn new(socket: TcpStream) -> Stream {
+    /// A connection to the upstream.
+    pub(crate) fn to_upstream(socket: TcpStream, noted: Noted) -> Stream {
+        Stream::new(socket, BytesMut::new(), None, noted)
+    }
+
+    fn of_client(Arrived { socket, route, read, noted }: Arrived) -> Stream {
+        Stream::new(socket, read, route, noted)
+    }
+
+    fn new(socket: TcpStream, read: BytesMut, route: Option<Route>, noted: Noted) -> Stream {
         // Without the digest pingora does not know the peer's address.
-        let digest = Arc::new(SocketDigest::from_raw_fd(socket.as_raw_fd()));
-        let (read, write) = socket.into_split();
-        let (inbox, outbox) = (Inbox::new(read), Arc::new(Outbox::new(write)));
-        Stream { inbox, outbox, digest, established: SystemTime::now() }
+        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+        if let Some(route) = &route {
+            // It is new, and has no other.
+            let _ = digest.peer_addr.set(Some(route.client.into()));
+        }
+        let (from, to) = socket.into_split();
+        let (inbox, outbox) = (Inbox::new(from, read), Arc::new(Outbox::new(to)));
+        Stream { inbox, outbox, digest: Arc::new(digest), established: SystemTime::now(), route, _noted: noted }
+    }
+
+    /// What is known of a client's connection beside what its socket tells.
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.route.as_ref()
     }
 
     /// Has the next head say this date. pingora puts its own into every head as it writes it, over the upstream's, which makes old

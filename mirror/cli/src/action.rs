@@ -200,6 +200,7 @@ fn lay_over(flags: &Flags, draft: &mut Draft) {
     // One flag, one key.
     for (flag, key, word) in [
         ("--upstream", "upstream", &flags.upstream),
+        ("--transparent", "proxy.transparent", &flags.transparent),
         ("--fraction", "fraction", &flags.fraction),
         ("--marker", "marker", &flags.marker),
         ("--admin", "admin.address", &flags.admin),

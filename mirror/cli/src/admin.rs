@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use mirror::config::{AdminAddress, Config, DEFAULT_ADMIN, ListenAddress};
+use mirror::config::{AdminAddress, Config, DEFAULT_ADMIN, ListenAddress, ProxyConfig};
 use mirror::telemetry::Telemetry;
 use mirror_proxy::Listeners;
 
@@ -35,7 +35,7 @@ impl Admin {
     pub(crate) fn bind(config: &Config, telemetry: &Arc<Telemetry>) -> std::io::Result<Admin> {
         let bind = |address: &ListenAddress| {
             let errors = |mut errors: Vec<mirror_proxy::BindError>| errors.remove(0).error;
-            Listeners::bind(std::slice::from_ref(address)).map_err(errors)
+            Listeners::bind(std::slice::from_ref(address), &ProxyConfig::default()).map_err(errors)
         };
         let listeners = match &config.admin.address {
             AdminAddress::Off => None,

@@ -119,6 +119,10 @@ pub(crate) struct Flags {
     /// The application: `:8080` (this host), `app:8080`.
     #[arg(long, value_name = "ADDRESS", help_heading = "Source")]
     pub(crate) upstream: Option<String>,
+    /// Take connections that were redirected here (`mirror redirect`), and proxy each to where it was going: `redirect`, or `tproxy`, which
+    /// keeps the client's address. What is not HTTP is tunnelled; --upstream is not needed.
+    #[arg(long, value_name = "HOW", help_heading = "Source")]
+    pub(crate) transparent: Option<String>,
     /// Listen instead of standing in the path: `:8080` (every interface), `eth0:80,8080`, `trace.pcapng:80`, `vxlan::4789`; may be repeated.
     #[arg(long, value_name = "WHERE", help_heading = "Source")]
     pub(crate) capture: Vec<String>,

@@ -8,7 +8,7 @@ use mirror::config::{Config, Fault, Faults, Period, RecordConfig};
 use mirror::engine::{Engine, EngineError};
 use mirror::replay::Watch;
 use mirror::telemetry::Telemetry;
-use mirror_proxy::{BindError, Listeners, Proxy};
+use mirror_proxy::{BindError, EGRESS, INGRESS, Listeners, Proxy};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,9 +25,6 @@ use crate::watch;
 
 /// The exit code after a second signal: the drain was not waited for.
 const EXIT_CUT_SHORT: i32 = 1;
-
-/// The proxy as a way in, as recordings and metrics call it.
-const PROXY: &str = "proxy";
 
 /// Runs until a signal, `exit_after`, or the end of the saved captures where there is nothing else. Nothing is served before everything that can fail has not.
 pub(crate) fn run(config: &Config, from: Option<Settings>) -> anyhow::Result<ExitCode> {
@@ -94,7 +91,7 @@ impl Running {
 
         // Everything that the outside world can refuse is asked for first, so that all refusals are told together.
         let mut faults = Faults::default();
-        let listeners = Listeners::bind(&config.listen).map_err(|errors| {
+        let listeners = Listeners::bind(&config.listen, &config.proxy).map_err(|errors| {
             let taken = |e: &BindError| {
                 Fault::new("listen", e.address, format!("an address that can be listened on ({})", e.error))
             };
@@ -127,23 +124,26 @@ impl Running {
             log.start_thread(&telemetry);
         }
 
-        let engine = Engine::start(config, PROXY, &telemetry).map_err(|error| match error {
+        let engine = Engine::start(config, INGRESS, &telemetry).map_err(|error| match error {
             EngineError::System(error) => Failed::System(error.into()),
             error => Failed::Input(reload::fault(&error).into()),
         })?;
         let addresses = listeners.addresses();
-        let proxy = match &config.upstream {
-            Some(_) => Some(
-                Proxy::start(config, listeners, &engine.tap(), &telemetry)
+        let egress = config.proxy.transparent.map(|_| engine.tap_of(EGRESS, &telemetry));
+        let is_egress_seen = egress.is_some();
+        let proxy = match addresses.is_empty() {
+            false => Some(
+                Proxy::start(config, listeners, engine.tap(), egress, &telemetry)
                     .map_err(|error| Failed::System(anyhow::Error::msg(error.to_string())))?,
             ),
-            None => None,
+            true => None,
         };
         let listener = captures.map(|captures| captures.start(&engine, &telemetry)).transpose();
         let listener = listener.map_err(|error| Failed::System(error.into()))?;
         let sources: Vec<&str> = proxy
             .iter()
-            .map(|_| PROXY)
+            .map(|_| INGRESS)
+            .chain(is_egress_seen.then_some(EGRESS))
             .chain(listener.iter().map(|_| listener::SOURCE))
             .chain(replay.iter().map(|_| mirror::replay::SOURCE))
             .collect();

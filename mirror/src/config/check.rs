@@ -90,8 +90,10 @@ impl Config {
                 );
             }
             (true, None) => {}
-            (false, None) => findings.missing("upstream", "the application's address, as there is one to listen on"),
-            (false, Some(_)) => {}
+            (false, None) if self.proxy.transparent.is_none() && !findings.is_unread("proxy.transparent") => {
+                findings.missing("upstream", "the application's address, as there is one to listen on");
+            }
+            (false, _) => {}
         }
     }
 
@@ -203,7 +205,15 @@ impl Config {
                 "neither a target nor a recording beside it: what goes somewhere is not discarded",
             );
         }
+        if let (Some(mode), true) = (self.proxy.transparent, self.listen.is_empty()) {
+            findings.add(
+                "proxy.transparent",
+                mode,
+                "an address to `listen` on beside it, where connections are redirected to",
+            );
+        }
         for (key, period) in [
+            ("proxy.detect_timeout", self.proxy.detect_timeout),
             ("proxy.connect_timeout", self.proxy.connect_timeout),
             ("proxy.read_timeout", self.proxy.read_timeout),
             ("proxy.write_timeout", self.proxy.write_timeout),

@@ -28,8 +28,9 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(socket: OwnedReadHalf) -> Inbox {
-        Inbox { socket, held: BytesMut::new(), failed: None }
+    /// What was read of it already comes first.
+    pub(super) fn new(socket: OwnedReadHalf, read: BytesMut) -> Inbox {
+        Inbox { socket, held: read, failed: None }
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Stream, serve};
+use super::{Arrived, Stream, serve};
+use crate::dial::Noted;
 
 const HEAD: &str = "POST /a HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -20,6 +21,11 @@ async fn pair() -> (TcpStream, TcpStream) {
     let (ours, theirs) = (accepted.expect("a connection").0, connected.expect("a connection"));
     theirs.set_nodelay(true).expect("a socket");
     (ours, theirs)
+}
+
+/// A client's connection of which nothing more is known.
+fn arrived_as(socket: TcpStream) -> Arrived {
+    Arrived { socket, route: None, read: bytes::BytesMut::new(), noted: Noted::nothing() }
 }
 
 /// One read; an error as the kind it is of.
@@ -41,7 +47,7 @@ async fn arrived(stream: &Stream, length: usize) {
 #[tokio::test]
 async fn a_body_comes_as_one_piece_behind_its_head() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     let body = vec![b'x'; 16_384];
     theirs.write_all(&[HEAD.as_bytes(), &body].concat()).await.expect("a connection");
     arrived(&stream, HEAD.len() + body.len()).await;
@@ -52,7 +58,7 @@ async fn a_body_comes_as_one_piece_behind_its_head() {
 #[tokio::test]
 async fn what_fits_behind_the_head_is_left_there() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     let message = format!("{HEAD}small");
     theirs.write_all(message.as_bytes()).await.expect("a connection");
     arrived(&stream, message.len()).await;
@@ -62,7 +68,7 @@ async fn what_fits_behind_the_head_is_left_there() {
 #[tokio::test]
 async fn of_many_pipelined_heads_nothing_is_lost() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     let all = HEAD.repeat(300);
     theirs.write_all(all.as_bytes()).await.expect("a connection");
     arrived(&stream, all.len()).await;
@@ -78,7 +84,7 @@ async fn of_many_pipelined_heads_nothing_is_lost() {
 #[tokio::test]
 async fn a_head_longer_than_the_read_and_any_bytes_at_all_pass_as_they_are() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     let bytes: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
     let (sent, read) = tokio::join!(
         async {
@@ -103,7 +109,7 @@ async fn a_head_longer_than_the_read_and_any_bytes_at_all_pass_as_they_are() {
 #[tokio::test]
 async fn a_reset_is_told_after_the_bytes_that_came_before_it() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     let body = [b'x'; HEAD_READ];
     theirs.write_all(&[HEAD.as_bytes(), &body].concat()).await.expect("a connection");
     arrived(&stream, HEAD.len() + body.len()).await;
@@ -127,8 +133,8 @@ async fn a_reset_is_told_after_the_bytes_that_came_before_it() {
 async fn what_a_turn_wrote_to_both_sides_leaves_when_it_ends() {
     let (client, mut at_client) = pair().await;
     let (upstream, mut at_upstream) = pair().await;
-    let served = serve(client, |mut down| async move {
-        let mut up = Stream::new(upstream);
+    let served = serve(arrived_as(client), |mut down| async move {
+        let mut up = Stream::to_upstream(upstream, Noted::nothing());
         for piece in ["head ", "body ", "end"] {
             up.write_all(piece.as_bytes()).await.expect("a connection");
             up.flush().await.expect("a connection");
@@ -148,7 +154,7 @@ async fn what_a_turn_wrote_to_both_sides_leaves_when_it_ends() {
 #[tokio::test]
 async fn outside_of_a_turn_nothing_is_kept() {
     let (ours, mut theirs) = pair().await;
-    let mut stream = Stream::new(ours);
+    let mut stream = Stream::to_upstream(ours, Noted::nothing());
     stream.write_all(b"at once").await.expect("a connection");
     let mut read = [0; 7];
     theirs.read_exact(&mut read).await.expect("what was written");
@@ -158,7 +164,7 @@ async fn outside_of_a_turn_nothing_is_kept() {
 #[tokio::test]
 async fn what_a_turn_could_not_send_leaves_when_the_other_side_reads() {
     let (client, mut at_client) = pair().await;
-    let served = serve(client, |mut down| async move {
+    let served = serve(arrived_as(client), |mut down| async move {
         // Fills the sockets' buffers: a write then waits, and so does what is kept behind it.
         let bulk = vec![b'x'; BODY_READ];
         while tokio::time::timeout(Duration::from_millis(50), down.write_all(&bulk)).await.is_ok() {}

@@ -1,11 +1,12 @@
 //! Where the program listens.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::config::Expected;
 use crate::config::text::one_word;
+use crate::resolve::is_of_this_host;
 
 /// An address to listen on: `:80` (every interface, IPv4 and IPv6), `127.0.0.1:80`, `[::1]:80`. Port 0 is any free one.
 ///
@@ -81,12 +82,6 @@ fn is_localhost(host: &str) -> bool {
     // RFC 6761 section 6.3: names below `localhost.` are loopback too.
     let host = host.trim_end_matches('.');
     host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost")
-}
-
-/// Whether an interface of this host has the address: only then can a socket be bound to it. The port is any free one, of UDP, and
-/// given back at once, so that nothing is taken from anyone.
-fn is_of_this_host(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
 impl FromStr for ListenAddress {
