@@ -110,7 +110,7 @@ def patches(case):
     return []
 
 
-def workload(kind):
+def workload(kind, name, container):
     """An application that somebody has deployed, with a container and a volume of its own."""
     spec = {
         "selector": {"matchLabels": {"app": "app"}},
@@ -119,7 +119,7 @@ def workload(kind):
             "spec": {
                 "initContainers": [{"name": "migrate", "image": "app:1"}],
                 "containers": [{
-                    "name": "app", "image": "app:1", "env": [{"name": "OWN", "value": "1"}],
+                    "name": container, "image": "app:1", "env": [{"name": "OWN", "value": "1"}],
                     "ports": [{"name": "http", "containerPort": 8080}], "volumeMounts": [{"name": "own", "mountPath": "/own"}],
                 }],
                 "volumes": [{"name": "own", "emptyDir": {}}],
@@ -127,7 +127,7 @@ def workload(kind):
         },
     }
     spec |= {"StatefulSet": {"serviceName": "app"}}.get(kind, {})
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "app"}, "spec": spec}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def patched(case):
@@ -135,7 +135,8 @@ def patched(case):
     if not patches(case):
         return
     patch, unpatch = patches(case)
-    before = workload(patch["kind"])
+    container = case.values["sidecar"]["workload"].get("container", "app")
+    before = workload(patch["kind"], patch["metadata"]["name"], container)
     after = merge.merged(before, patch)
     for version in objects.versions():
         yield from objects.invalid(after, version)
@@ -231,7 +232,8 @@ def observed(cases, mirror):
 def exemplary(case):
     """The example's mirror.yaml is what the chart makes of its values."""
     beside = case.path.parent / "mirror.yaml"
-    if case.path.name == "values.yaml" and yaml.safe_load(beside.read_text()) != yaml.safe_load(settings(case)):
+    # Its recording is in the folder that it is started in.
+    if case.path.name == "values.yaml" and yaml.safe_load(beside.read_text()) != yaml.safe_load(settings(case).replace("/recordings/", "")):
         yield f"{beside} is not what is rendered:\n{settings(case)}"
 
 
@@ -255,7 +257,7 @@ def main():
     for where, text in wrong:
         print(f"{where}: {text}")
     print(f"{len(cases)} values, {len(chart.examples())} examples, Kubernetes {objects.versions()[0]} to {objects.versions()[-1]}, "
-          f"{len(refusals.REFUSED)} refusals: {len(wrong)} faults")
+          f"{len(refusals.REFUSED)} refusals, {'kustomize' if shutil.which('kubectl') else 'no kubectl for kustomize'}: {len(wrong)} faults")
     return 1 if wrong else 0
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.request
 
 import yaml
@@ -21,7 +22,7 @@ OF_TARGETS = {"namespace", "job", "pod", "le"}
 def running(mirror):
     """The families of a mirror that runs with all that has metrics, each with its labels."""
     with tempfile.TemporaryDirectory() as folder:
-        for capture in ("lo:9", None):
+        for capture in ("lo:10", None):
             config = {
                 "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "shadow": "127.0.0.1:9", "record": f"{folder}/traffic.avro",
                 "pipeline": [{"middleware": "cat"}], "log": {"format": "json"}, "admin": "127.0.0.1:0",
@@ -30,9 +31,13 @@ def running(mirror):
             process = subprocess.Popen([mirror, "run", f"{folder}/mirror.yaml"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             try:
                 address = next((found for found in map(admin, process.stderr) if found), None)
-                if address:
-                    text = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
-                    return families(text), bool(capture)
+                deadline = time.monotonic() + 10
+                while address and time.monotonic() < deadline:
+                    there = families(urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode())
+                    # The endpoint is up before all that has metrics is.
+                    if {"mirror_middleware_running", "mirror_proxy_connections", *["mirror_capture_up"][:bool(capture)]} <= there.keys():
+                        return there, bool(capture)
+                    time.sleep(0.05)
             finally:
                 process.terminate()
                 process.communicate()
