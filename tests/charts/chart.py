@@ -6,6 +6,8 @@ import pathlib
 import helm_python as helm
 import yaml
 
+import objects
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CHART = ROOT / "charts" / "mirror"
 RELEASE, NAMESPACE = "test", "shop"
@@ -38,11 +40,12 @@ class Case:
 
     @functools.cache
     def render(self, kube_version=None, release=RELEASE):
-        """The templates that are not empty, by path."""
-        values = self.values | ({"kubeVersion": kube_version} if kube_version else {})
+        """The templates that are not empty, by path; for the newest version of Kubernetes unless it is said."""
+        values = self.values | {"kubeVersion": f"{kube_version or objects.versions()[-1]}.0"}
         rendered = LOADED.render(values, name=release, namespace=NAMESPACE)
         return {path: text for path, text in sorted(rendered.items()) if text.strip()}
 
+    @functools.cache
     def objects(self, kube_version=None, release=RELEASE):
         """The objects that are made, as they are read from YAML."""
         texts = [text for path, text in self.render(kube_version, release).items() if not path.endswith("NOTES.txt")]
@@ -50,7 +53,7 @@ class Case:
 
     def lint(self, kube_version):
         """What `helm lint --strict` has against them."""
-        return helm.lint(CHART, self.values, strict=True, namespace=NAMESPACE, kube_version=f"v{kube_version}")["errors"]
+        return helm.lint(CHART, self.values, strict=True, namespace=NAMESPACE, kube_version=f"v{kube_version}.0")["errors"]
 
     def notes(self):
         """What a dry run of `helm install` says at its end."""

@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent.parent / "charts")]
 
 import chart
 import generate
+import hooks
 import merge
 import objects
 import refusals
@@ -50,10 +51,9 @@ def fresh(mirror):
 def valid(case):
     """Helm lints the values strictly; for each version of Kubernetes its schemas take the objects, which fit together."""
     versions = objects.versions()
-    for version in (versions[0], versions[-1]):
-        yield from (f"lint for {version}: {error}" for error in case.lint(f"{version}.0"))
+    yield from (f"lint: {error}" for error in case.lint(versions[-1]))
     for version in versions:
-        documents = case.objects(f"{version}.0")
+        documents = case.objects(version)
         for document in documents:
             yield from objects.invalid(document, version)
     yield from objects.unrelated(documents)
@@ -65,14 +65,19 @@ def valid(case):
             yield from (f"{metadata.get('name')} is not restricted: {wrong}" for wrong in objects.beyond_restricted(spec))
 
 
-def sleeps(case):
-    """A gateway's pod waits before it ends, with what its version of Kubernetes has for it."""
-    for version, key in (("1.29.0", "exec"), ("1.30.0", "sleep")):
-        for document in case.objects(version):
-            if document["kind"] == "Deployment":
-                hook = document["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]
-                if list(hook) != [key]:
-                    yield f"on {version} preStop is {hook}"
+def pre_stop(case, version):
+    """What a gateway's pod does before it ends."""
+    deployment = next(document for document in case.objects(version) if document["kind"] == "Deployment")
+    return deployment["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]
+
+
+def hooked(cases, mirror):
+    """A gateway's pod waits before it ends, with what its version of Kubernetes has for it; and `helm test` tells."""
+    case = next(case for case in cases if case.name == "gateway")
+    for version, key in (("1.29", "exec"), ("1.30", "sleep")):
+        if list(pre_stop(case, version)) != [key]:
+            yield f"on {version} preStop is {pre_stop(case, version)}"
+    yield from hooks.wrong(yaml.safe_load(settings(case)), case.objects(), pre_stop(case, "1.29"), mirror)
 
 
 def settings(case):
@@ -186,7 +191,7 @@ def unordered(value):
 
 def golden(case, rewrite):
     """What is rendered is what was looked at. The notes are at its end."""
-    rendered = case.render(f"{objects.versions()[-1]}.0")
+    rendered = case.render(objects.versions()[-1])
     text = "".join(f"# {path.removeprefix('mirror/templates/')}\n{text.strip()}\n---\n" for path, text in rendered.items() if not path.endswith("NOTES.txt"))
     notes = case.notes()
     text += "".join(f"# {line}".rstrip() + "\n" for line in ["NOTES.txt", *notes.strip().splitlines()])
@@ -249,10 +254,11 @@ def main():
     cases = chart.cases()
     wrong = [("generated", text) for text in fresh(mirror)]
     for case in [*cases, *chart.examples()]:
-        checks = [valid(case), sleeps(case), runs(case, mirror), patched(case)]
+        checks = [valid(case), runs(case, mirror), patched(case)]
         checks.append(golden(case, arguments.rewrite) if case in cases else exemplary(case))
         wrong += [(case.name, text) for check in checks for text in check]
     wrong += [("refused", text) for text in refused()]
+    wrong += [("hooks", text) for text in hooked(cases, mirror)]
     wrong += [("telemetry", text) for text in observed(cases, mirror)]
     for where, text in wrong:
         print(f"{where}: {text}")
