@@ -82,7 +82,7 @@ def unrelated(documents):
             wrong.append(f"{title(document)} does not select its own pods")
         if document["kind"] == "Service":
             chosen = [pod for pod in pods(documents) if within(spec["selector"], pod[0]["labels"])]
-            ports = {port["name"] for _, pod in chosen for container in containers(pod) for port in container.get("ports", [])}
+            ports = {port[key] for _, pod in chosen for container in containers(pod) for port in container.get("ports", []) for key in ("name", "containerPort")}
             wrong += [f"{title(document)}: no pod has port {port['targetPort']}" for port in spec["ports"]
                       if chosen and port["targetPort"] not in ports]
             if any("helm.sh/hook" in pod[0].get("annotations", {}) for pod in chosen):

@@ -66,19 +66,48 @@
     {{- if not (or $redirect.inboundPorts $redirect.egress) -}}
       {{- $wrong = append $wrong "sidecar.redirect.inboundPorts: give the application's ports, as in [8080], or egress: true" -}}
     {{- end -}}
-    {{- range $redirect.inboundPorts -}}
-      {{- if has (int .) (list (int $.Values.admin.port) (int $redirect.port)) -}}
-        {{- $wrong = append $wrong (printf "sidecar.redirect.inboundPorts: %d is mirror's own; change admin.port or sidecar.redirect.port" (int .)) -}}
+    {{- $all := kindIs "string" $redirect.inboundPorts -}}
+    {{- if not $all -}}
+      {{- range $redirect.inboundPorts -}}
+        {{- if has (int .) (list (int $.Values.admin.port) (int $redirect.port)) -}}
+          {{- $wrong = append $wrong (printf "sidecar.redirect.inboundPorts: %d is mirror's own; change admin.port or sidecar.redirect.port" (int .)) -}}
+        {{- end -}}
+      {{- end -}}
+      {{- if $redirect.exempt.inboundPorts -}}
+        {{- $wrong = append $wrong "sidecar.redirect.exempt.inboundPorts: they are those that inboundPorts: all leaves out; where the ports are named, leave them out there" -}}
       {{- end -}}
     {{- end -}}
     {{- if eq (int $redirect.port) (int .Values.admin.port) -}}
       {{- $wrong = append $wrong (printf "sidecar.redirect.port: %d is admin.port" (int $redirect.port)) -}}
     {{- end -}}
-    {{- $uid := int (include "mirror.securityContext" . | fromYaml).runAsUser -}}
-    {{- if and (eq $redirect.mode "tproxy") $redirect.egress -}}
-      {{- $wrong = append $wrong "sidecar.redirect.egress: with tproxy mirror is root, whose calls must not come back to it, so that an application that is root would be left out; choose mode redirect" -}}
-    {{- else if and (not (kindIs "invalid" $redirect.meshUid)) (eq (int $redirect.meshUid) $uid) -}}
-      {{- $wrong = append $wrong (printf "sidecar.redirect.meshUid: %d is mirror's own user too; give mirror another by securityContext.runAsUser and runAsGroup" $uid) -}}
+    {{- if and $redirect.egressPorts (not $redirect.egress) -}}
+      {{- $wrong = append $wrong "sidecar.redirect.egressPorts: they narrow egress: true" -}}
+    {{- end -}}
+    {{- $tproxy := eq $redirect.mode "tproxy" -}}
+    {{- if and $tproxy (or $redirect.egress $redirect.local) -}}
+      {{- $wrong = append $wrong "sidecar.redirect.egress, sidecar.redirect.local: with tproxy mirror is root, whose calls must not come back to it, so that an application that is root would be left out; choose mode redirect" -}}
+    {{- end -}}
+    {{- if and $redirect.local (not $redirect.inboundPorts) -}}
+      {{- $wrong = append $wrong "sidecar.redirect.local: give the ports that it is for, by inboundPorts" -}}
+    {{- end -}}
+    {{- if not (kindIs "invalid" $redirect.meshUid) -}}
+      {{- $mesh := int $redirect.meshUid -}}
+      {{- $uid := int (include "mirror.securityContext" . | fromYaml).runAsUser -}}
+      {{- if eq $mesh $uid -}}
+        {{- $wrong = append $wrong (printf "sidecar.redirect.meshUid: %d is mirror's own user too; give mirror another by securityContext.runAsUser and runAsGroup" $uid) -}}
+      {{- else if $tproxy -}}
+        {{- $wrong = append $wrong "sidecar.redirect.meshUid: what a mesh's proxy sends comes over the loopback, which tproxy does not see; choose mode redirect" -}}
+      {{- else if or $all (not $redirect.inboundPorts) -}}
+        {{- $wrong = append $wrong "sidecar.redirect.meshUid: name the application's ports by inboundPorts, as in [8080]: a mesh's proxy calls itself too" -}}
+      {{- end -}}
+      {{- range $redirect.exempt.uids -}}
+        {{- if eq (int .) $mesh -}}
+          {{- $wrong = append $wrong (printf "sidecar.redirect.exempt.uids: %d is meshUid, whose calls are not taken anyway" $mesh) -}}
+        {{- end -}}
+      {{- end -}}
+      {{- if and (eq $mesh 1337) (has (int $redirect.port) (list 15000 15001 15004 15006 15008 15020 15021 15053 15090)) -}}
+        {{- $wrong = append $wrong (printf "sidecar.redirect.port: %d is one of Istio's in the same pod; give another, as 15801" (int $redirect.port)) -}}
+      {{- end -}}
     {{- end -}}
   {{- else -}}
     {{- $port := $sidecar.port -}}

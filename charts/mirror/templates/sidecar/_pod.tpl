@@ -15,23 +15,27 @@
     - install
     - --mode={{ $redirect.mode }}
     - --to={{ $redirect.port }}
+    - --admin-port={{ .Values.admin.port }}
     {{- with $redirect.inboundPorts }}
-    - --inbound={{ join "," . }}
+    - --inbound={{ ternary (join "," .) . (kindIs "slice" .) }}
     {{- end }}
-    {{- if $redirect.egress }}
-    - --egress
-    {{- end }}
-    - --exempt-uid={{ prepend $redirect.exempt.uids (include "mirror.sidecar.uid" . | int) | uniq | join "," }}
     {{- with $redirect.exempt.inboundPorts }}
     - --exempt-inbound-port={{ join "," . }}
     {{- end }}
+    {{- if or $redirect.egress $redirect.local }}
+    - --exempt-uid={{ prepend $redirect.exempt.uids (include "mirror.sidecar.uid" . | int) | uniq | join "," }}
+    {{- end }}
     {{- if $redirect.egress }}
+    - --egress
+    {{- with $redirect.egressPorts }}
+    - --egress-port={{ join "," . }}
+    {{- end }}
     {{- with $redirect.exempt.ports }}
     - --exempt-port={{ join "," . }}
     {{- end }}
+    {{- end }}
     {{- with $redirect.exempt.cidrs }}
     - --exempt-cidr={{ join "," . }}
-    {{- end }}
     {{- end }}
     {{- if $redirect.local }}
     - --local
