@@ -34,9 +34,13 @@ def read(text):
 class Case:
     """Values to be rendered, and where they are from."""
 
-    def __init__(self, path, name):
+    def __init__(self, path, name, values=None):
         self.path, self.name = path, name
-        self.values = yaml.safe_load(path.read_text())
+        self.values = values or yaml.safe_load(path.read_text())
+
+    def over(self, values):
+        """The same with other values over its own."""
+        return Case(self.path, self.name, self.values | values)
 
     @functools.cache
     def render(self, kube_version=None, release=RELEASE):

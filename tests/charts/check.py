@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import yaml
 
@@ -36,6 +37,10 @@ def fresh(mirror):
     for path, text in generate.written(mirror).items():
         if not path.exists() or path.read_text() != text:
             yield f"{path.name} is stale: run `make charts`"
+
+    of_program = tomllib.loads((chart.ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    if chart.LOADED.metadata["appVersion"] != of_program:
+        yield f"Chart.yaml: appVersion is not {of_program}"
 
     def named(below):
         return {value.name: named(value.below) if value.below else None for value in below}
@@ -78,6 +83,17 @@ def hooked(cases, mirror):
         if list(pre_stop(case, version)) != [key]:
             yield f"on {version} preStop is {pre_stop(case, version)}"
     yield from hooks.wrong(yaml.safe_load(settings(case)), case.objects(), pre_stop(case, "1.29"), mirror)
+
+
+def reloaded(cases):
+    """A change that a reload can bring leaves the pods as they are; one that it cannot rolls them."""
+    for case in (case for case in cases if case.name in ("gateway", "listener", "sidecar-redirect")):
+        before = objects.workloads(case.objects())
+        for change, rolls in (({"fraction": "7%"}, False), ({"log": {"level": "debug"}}, False), ({"pipeline": [{"filter": "method = GET"}]}, False),
+                              ({"engine": {"threads": 3}}, True), ({"log": {"format": "human"}}, True), ({"limits": {"reassembly": {"flows": 9}}}, True)):
+            changed = case.over({"config": case.values["config"] | change})
+            if (objects.workloads(changed.objects()) != before) != rolls:
+                yield f"{case.name}: {change} {'does not roll' if rolls else 'rolls'} the pods"
 
 
 def settings(case):
@@ -174,7 +190,7 @@ def kustomized(case, before, after):
             (folder / "mirror" / name).write_text(component[name])
         (folder / "app.yaml").write_text(yaml.safe_dump(before))
         (folder / "kustomization.yaml").write_text("resources: [app.yaml]\ncomponents: [mirror]\n")
-        done = subprocess.run(["kubectl", "kustomize", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True)
     if done.returncode:
         yield f"kustomize: {done.stderr}"
     elif unordered(yaml.safe_load(done.stdout)) != unordered(after):
@@ -258,6 +274,7 @@ def main():
         checks.append(golden(case, arguments.rewrite) if case in cases else exemplary(case))
         wrong += [(case.name, text) for check in checks for text in check]
     wrong += [("refused", text) for text in refused()]
+    wrong += [("reload", text) for text in reloaded(cases)]
     wrong += [("hooks", text) for text in hooked(cases, mirror)]
     wrong += [("telemetry", text) for text in observed(cases, mirror)]
     for where, text in wrong:

@@ -60,6 +60,12 @@ def pods(documents):
             yield document["spec"]["template"]["metadata"], document["spec"]["template"]["spec"]
 
 
+def workloads(documents):
+    """What makes pods, the sidecar's patch among it."""
+    return [document.get("spec", document.get("data")) for document in documents
+            if "template" in document.get("spec", {}) or "patch.yaml" in document.get("data", {})]
+
+
 def containers(spec):
     return spec.get("initContainers", []) + spec["containers"]
 

@@ -8,7 +8,8 @@ use mirror_tests::binary;
 #[test]
 fn it_is_what_helm_kubernetes_and_prometheus_take() {
     let Some(python) = find() else { return };
-    let output = Command::new(python).arg(check()).arg("--mirror").arg(binary()).output().expect("a Python that was found");
+    let output =
+        Command::new(python).arg(check()).arg("--mirror").arg(binary()).output().expect("a Python that was found");
     let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{error}");
 }
@@ -27,7 +28,11 @@ fn find() -> Option<PathBuf> {
     if probe.as_ref().is_ok_and(|probe| probe.status.success()) {
         return Some(python);
     }
-    assert!(wanted.is_none(), "{} cannot check the chart, tests/setup.sh installs what it takes: {probe:?}", python.display());
+    assert!(
+        wanted.is_none(),
+        "{} cannot check the chart, tests/setup.sh installs what it takes: {probe:?}",
+        python.display()
+    );
     eprintln!("skipped: {} has no helm_python and kubernetes_validate, or there is no promtool", python.display());
     None
 }
