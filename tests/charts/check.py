@@ -9,6 +9,7 @@
 import argparse
 import difflib
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import chart
 import generate
 import hooks
 import merge
+import namespace
 import objects
 import refusals
 import telemetry
@@ -205,6 +207,21 @@ def unordered(value):
     return value
 
 
+def redirected(cases, mirror):
+    """In a network namespace the sidecar does what it is for, with the rights that its pod gives it."""
+    known = subprocess.run([mirror, "--help"], stdout=subprocess.PIPE, text=True).stdout
+    for case in cases:
+        if case.name not in ("sidecar-redirect", "sidecar-tproxy", "kubernetes-sidecar/redirect-values.yaml"):
+            continue
+        with namespace.network() as (net, why):
+            if not net or "\n  redirect " not in known:
+                print(f"skipped: {case.name} in a network namespace: {why or 'this program has no `mirror redirect`'}")
+                continue
+            containers = patches(case)[0]["spec"]["template"]["spec"]["initContainers"]
+            text = re.sub(r"http://[a-z]+-next:8080", f"http://{namespace.CLIENT}:9000", settings(case))
+            yield from (f"{case.name}: {wrong}" for wrong in namespace.wrong(net, containers, text, mirror))
+
+
 def golden(case, rewrite):
     """What is rendered is what was looked at. The notes are at its end."""
     rendered = case.render(objects.versions()[-1])
@@ -275,6 +292,7 @@ def main():
         wrong += [(case.name, text) for check in checks for text in check]
     wrong += [("refused", text) for text in refused()]
     wrong += [("reload", text) for text in reloaded(cases)]
+    wrong += [("redirected", text) for text in redirected([*cases, *chart.examples()], mirror)]
     wrong += [("hooks", text) for text in hooked(cases, mirror)]
     wrong += [("telemetry", text) for text in observed(cases, mirror)]
     for where, text in wrong:

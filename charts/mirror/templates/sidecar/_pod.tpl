@@ -53,7 +53,8 @@
     allowPrivilegeEscalation: false
     capabilities:
       drop: [ALL]
-      add: [NET_ADMIN, NET_RAW]
+      # iptables' own way in is a raw socket; nft's is not.
+      add: [NET_ADMIN{{ if eq $redirect.backend "iptables" }}, NET_RAW{{ end }}]
     seccompProfile:
       type: RuntimeDefault
   resources:
@@ -62,10 +63,26 @@
       memory: 16Mi
     limits:
       memory: 64Mi
+  {{- if eq $redirect.backend "iptables" }}
+  volumeMounts:
+    # For iptables' lock.
+    - name: mirror-run
+      mountPath: /run
+  {{- end }}
 {{- end }}
 - {{ include "mirror.container" . | nindent 2 | trim }}
   # A sidecar: it starts before the application and ends after it.
   restartPolicy: Always
+{{- end -}}
+
+{{- define "mirror.sidecar.volumes" -}}
+{{- include "mirror.volumes" . }}
+{{- if and (eq .Values.sidecar.interception "redirect") (eq .Values.sidecar.redirect.backend "iptables") }}
+- name: mirror-run
+  emptyDir:
+    medium: Memory
+    sizeLimit: 1Mi
+{{- end }}
 {{- end -}}
 
 {{/* The strategic merge patch of a workload's pod template. */}}
@@ -102,7 +119,7 @@ spec:
               value: {{ .Values.sidecar.port.app | toString | quote }}
       {{- end }}
       volumes:
-        {{- include "mirror.volumes" . | nindent 8 }}
+        {{- include "mirror.sidecar.volumes" . | nindent 8 }}
 {{- end -}}
 
 {{/* What takes it out again. */}}
@@ -141,7 +158,7 @@ spec:
               $patch: delete
       {{- end }}
       volumes:
-        {{- range include "mirror.volumes" . | fromYamlArray }}
+        {{- range include "mirror.sidecar.volumes" . | fromYamlArray }}
         - name: {{ .name }}
           $patch: delete
         {{- end }}
