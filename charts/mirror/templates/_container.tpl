@@ -10,7 +10,7 @@
   what is listed: without CAP_DAC_OVERRIDE and the like it is stopped by permissions as others are.
 */ -}}
 {{- if or (eq .Values.mode "listener") $tproxy -}}
-  {{- $add := ternary (list "NET_ADMIN" "NET_RAW") (list "NET_RAW") $tproxy -}}
+  {{- $add := ternary (list "NET_ADMIN") (list "NET_RAW") $tproxy -}}
   {{- $own = mergeOverwrite $own (dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false "capabilities" (dict "drop" (list "ALL") "add" $add)) -}}
 {{- end -}}
 {{- mergeOverwrite $own (deepCopy .Values.securityContext) | toYaml -}}
