@@ -50,6 +50,12 @@ bench-replay: compiler ## Formats of recordings, and replay beside wrk and GoRep
 	$(CARGO) bench -p mirror --bench formats
 	python3 tests/bench/replay_bench.py --setup --mirror target/release/mirror --gor "$(GOR)" $(BENCH_FLAGS)
 
+.PHONY: charts
+charts: setup ## What follows from the chart's values and the program's schema: values.schema.json, README.md, golden files
+	$(CARGO) build
+	charts/generate.py --mirror target/debug/mirror
+	target/venv/bin/python tests/charts/check.py --mirror target/debug/mirror --rewrite
+
 .PHONY: lint
 lint: compiler ## Formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check

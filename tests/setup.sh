@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
-# listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, and GoReplay's library for
-# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
+# listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, what the chart is checked with
+# (Helm, Kubernetes' schemas), and GoReplay's library for middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,6 +42,9 @@ if ! "$venv/bin/python" tests/src/recording.py >/dev/null 2>&1; then
     "$venv/bin/python" -m pip install -q --disable-pip-version-check 'fastavro[zstandard]'
 fi
 "$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/python" -m pip install -q --disable-pip-version-check 'gor==0.2.3'
+# Helm itself, in a wheel; the schemas of Kubernetes 1.25 to 1.37.
+"$venv/bin/python" -c 'import helm_python, kubernetes_validate, yaml' >/dev/null 2>&1 ||
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 PyYAML==6.0.4
 
 npm=target/npm
 if [ ! -e "$npm/node_modules/goreplay_middleware" ] || [ ! -e "$npm/node_modules/har-validator" ]; then
