@@ -170,10 +170,13 @@ fn a_bad_one_changes_nothing_and_every_fault_is_told() {
     assert_eq!(results.map(|result| metrics.sum("mirror_reloads_total", &[&result])), [0.0, 1.0]);
     let taken = |mirror: &Mirror| mirror.metrics().sum("mirror_config_last_reload_success_timestamp_seconds", &[]);
     let before = taken(&mirror);
+    let is_taken = |mirror: &Mirror| mirror.metrics().sum("mirror_config_last_reload_successful", &[]);
+    assert_eq!(is_taken(&mirror), 0.0);
 
     assert!(mirror.reload(&config).ends_with("reloaded; nothing is different\n"));
     assert_eq!(mirror.admin("/config").text(), served, "nothing is told of it any more");
     assert!(taken(&mirror) >= before && before > 1.7e9);
+    assert_eq!(is_taken(&mirror), 1.0);
     mirror.terminate();
 }
 

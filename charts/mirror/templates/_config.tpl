@@ -4,6 +4,8 @@
 {{- $_ := set $config "admin" (dict "address" (printf "%s:%d" .Values.admin.host (int .Values.admin.port)) "control" .Values.admin.control) -}}
 {{- if eq .Values.mode "gateway" -}}
   {{- $_ := set $config "listen" (printf ":%d" (int .Values.gateway.port)) -}}
+  {{- /* Clients keep connections to a pod that ends, and may send one more request just as it would close them. */ -}}
+  {{- $_ := set $config "proxy" (merge (default dict $config.proxy) (dict "drain_idle" "5s")) -}}
 {{- else if eq .Values.mode "sidecar" -}}
   {{- $proxy := default dict $config.proxy -}}
   {{- /* One thread serves 30,000 requests a second; by default there are as many as the node has cores. */ -}}

@@ -4,7 +4,7 @@
 //! named, and the rest is taken.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
@@ -29,8 +29,10 @@ pub(crate) struct Reloader {
     now: Mutex<Now>,
     succeeded: Counter,
     failed: Counter,
-    /// When settings were taken last, in seconds since the Unix epoch.
+    /// When settings were taken last, in seconds since the Unix epoch,
     last_success: Arc<AtomicU64>,
+    /// and whether those that were to be taken last were.
+    is_taken: Arc<AtomicBool>,
 }
 
 struct Now {
@@ -83,6 +85,13 @@ impl Reloader {
             "When the settings were taken that it runs with: at the start, or at the last good reload.",
             Box::new(move || told.load(Relaxed)),
         );
+        let is_taken = Arc::new(AtomicBool::new(true));
+        let told = is_taken.clone();
+        telemetry.gauge(
+            "mirror_config_last_reload_successful",
+            "Whether it runs with the settings that it was to take last (1), or has refused them (0).",
+            Box::new(move || told.load(Relaxed).into()),
+        );
         let read = Ok(settings.as_ref().map(|settings| settings.text().to_owned()).unwrap_or_default());
         Arc::new(Reloader {
             settings,
@@ -93,6 +102,7 @@ impl Reloader {
             succeeded: counter("success"),
             failed: counter("failure"),
             last_success,
+            is_taken,
         })
     }
 
@@ -151,6 +161,7 @@ impl Reloader {
             Ok((changes, left)) => {
                 self.succeeded.inc();
                 self.last_success.store(now(), Relaxed);
+                self.is_taken.store(true, Relaxed);
                 tracing::info!(file, by, "reloaded");
                 for Change { place, what } in &changes {
                     tracing::info!(place, what, "changed");
@@ -166,6 +177,7 @@ impl Reloader {
             }
             Err(Failed::Faults(faults)) => {
                 self.failed.inc();
+                self.is_taken.store(false, Relaxed);
                 for fault in &faults.0 {
                     tracing::error!(file, by, %fault, "not reloaded");
                 }
