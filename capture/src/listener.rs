@@ -12,7 +12,7 @@ use mirror::telemetry::Telemetry;
 use crate::assembly::Assembly;
 use crate::decode::Decoder;
 use crate::metrics::{self, Told};
-use crate::source::privileges::{self, CapabilitySet};
+pub use crate::source::privileges::{self, CapabilitySet};
 use crate::source::{self, LiveOptions, OpenError, SavedOptions, Sink, SourceOptions, Timeline, VxlanOptions};
 use crate::{Packet, Tapped, flow};
 
@@ -50,10 +50,10 @@ impl Captures {
         Ok(Captures { sources, limits, live_ports: ports(&live), saved_ports: ports(&saved) })
     }
 
-    /// Gives up every privilege that is not needed from here on: CAP_NET_RAW is kept where an interface may have to be opened again. For this
-    /// thread and those that it starts afterwards.
-    pub fn drop_privileges(&self) {
-        match privileges::drop_all_but(privileges::needed(self.sources.reopens(), CapabilitySet::empty())) {
+    /// Gives up every privilege that is not needed from here on: CAP_NET_RAW is kept where an interface may have to be opened again, and what is
+    /// needed `for_others` in the process. For this thread and those that it starts afterwards.
+    pub fn drop_privileges(&self, for_others: CapabilitySet) {
+        match privileges::drop_all_but(privileges::needed(self.sources.reopens(), for_others)) {
             Ok(dropped) => tracing::debug!(kept = ?dropped.kept, "other privileges given up"),
             Err(error) => tracing::warn!(%error, "privileges cannot be given up"),
         }

@@ -10,11 +10,11 @@ pub(crate) use not_there::{Listener, Opened, SOURCE};
 mod there {
     use std::sync::Arc;
 
-    use mirror::config::{Config, Fault};
+    use mirror::config::{Config, Fault, Transparent};
     use mirror::engine::Engine;
     use mirror::telemetry::Telemetry;
     pub(crate) use mirror_capture::SOURCE;
-    use mirror_capture::listener::Captures;
+    use mirror_capture::listener::{CapabilitySet, Captures};
     pub(crate) use mirror_capture::listener::Running as Listener;
 
     /// All captures, opened and not yet read.
@@ -30,8 +30,11 @@ mod there {
         }
 
         /// Before any thread is started: they have what this one has.
-        pub(crate) fn drop_privileges(&self) {
-            self.0.drop_privileges();
+        pub(crate) fn drop_privileges(&self, config: &Config) {
+            // Connections that are marked, or have others' addresses, take it each time.
+            let proxy = &config.proxy;
+            let marks = proxy.mark.is_some() || proxy.transparent == Some(Transparent::Tproxy);
+            self.0.drop_privileges(if marks { CapabilitySet::NET_ADMIN } else { CapabilitySet::empty() });
         }
 
         pub(crate) fn start(self, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Listener> {
@@ -61,7 +64,7 @@ mod not_there {
             Ok(None)
         }
 
-        pub(crate) fn drop_privileges(&self) {
+        pub(crate) fn drop_privileges(&self, _: &Config) {
             match self.0 {}
         }
 

@@ -118,7 +118,7 @@ impl Running {
             return Err(Failed::Input(faults));
         };
         if let Some(captures) = &captures {
-            captures.drop_privileges();
+            captures.drop_privileges(config);
         }
         if let Some(log) = &mut log {
             log.start_thread(&telemetry);
