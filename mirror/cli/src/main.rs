@@ -25,6 +25,7 @@ mod interfaces;
 mod interrupt;
 mod listener;
 mod log;
+mod redirect;
 mod reload;
 mod replay;
 mod run;
@@ -65,6 +66,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Interfaces => say(&interfaces::list()?),
         Action::Convert(convert) => convert::run(&convert),
         Action::Inspect(inspect) => inspect::run(&inspect),
+        Action::Redirect(asked) => redirect::run(&asked),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
         Action::Man => say(&documents::man()?),
