@@ -129,22 +129,6 @@ impl Hosts {
         self.server().within(|| Server::script_at((Ipv4Addr::LOCALHOST, TARGET).into(), serve_ok))
     }
 
-    /// An application that tells each client its address, at every address.
-    pub fn telling(host: &Namespace, port: u16) -> Server {
-        host.within(|| {
-            Server::script_at((Ipv6Addr::UNSPECIFIED, port).into(), |mut conn| {
-                let client = conn.peer_address();
-                let body = SocketAddr::new(client.ip().to_canonical(), client.port()).to_string();
-                while conn.request().is_some() {
-                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                    if conn.try_send(answer).is_err() {
-                        return;
-                    }
-                }
-            })
-        })
-    }
-
     /// What the proxy has recorded in a file so far.
     #[track_caller]
     pub fn recorded(&self, file: &str, flags: &[&str]) -> Vec<Value> {
@@ -152,8 +136,43 @@ impl Hosts {
     }
 }
 
+/// An application that tells each client its address, at every address.
+pub fn telling(host: &Namespace, port: u16) -> Server {
+    host.within(|| {
+        Server::script_at((Ipv6Addr::UNSPECIFIED, port).into(), |mut conn| {
+            let client = conn.peer_address();
+            let body = SocketAddr::new(client.ip().to_canonical(), client.port()).to_string();
+            while conn.request().is_some() {
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                if conn.try_send(answer).is_err() {
+                    return;
+                }
+            }
+        })
+    })
+}
+
 fn serve_ok(mut conn: Conn) {
     while conn.request().is_some() && conn.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_ok() {}
+}
+
+/// Runs a test by each backend, on hosts of its own and at once.
+///
+/// # Panics
+/// When one of them does.
+pub fn by_each(test: impl Fn(&Hosts, &str) + Sync) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        let running = BACKENDS.map(|backend| {
+            scope.spawn(move || {
+                let Some(hosts) = Hosts::new() else { return };
+                test(&hosts, backend);
+            })
+        });
+        for (backend, ran) in BACKENDS.into_iter().zip(running) {
+            ran.join().unwrap_or_else(|_| panic!("by {backend}"));
+        }
+    });
 }
 
 /// Has a host heed where packets come from, as many distributions do.

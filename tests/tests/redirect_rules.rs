@@ -47,7 +47,9 @@ fn its_rules_come_before_others() {
         let rules = hosts.shell(&format!("iptables -t {table} -S {hook}"));
         rules.lines().nth(1).unwrap_or_default().to_owned()
     };
-    hosts.shell("iptables -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 15006; iptables -t nat -A OUTPUT -j ACCEPT");
+    hosts.shell(
+        "iptables -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 15006; iptables -t nat -A OUTPUT -j ACCEPT",
+    );
     let install = "install --inbound 8080 --to 15001 --egress --exempt-uid 2102 --backend iptables";
     hosts.redirect(install);
     hosts.shell("iptables -t nat -I PREROUTING 1 -p tcp -j REDIRECT --to-ports 15006");
@@ -86,8 +88,18 @@ fn all_that_does_not_go_together_is_told_at_once() {
     let said = refusal(
         folder.path(),
         &[
-            "redirect", "install", "--to=15001", "--inbound=15001,9900", "--local", "--exempt-port=53", "--mesh-uid=me",
-            "--exempt-cidr=10.0.0.0/40", "--backend=pf", "--mode=nat", "--family=ipx", "--mark=109",
+            "redirect",
+            "install",
+            "--to=15001",
+            "--inbound=15001,9900",
+            "--local",
+            "--exempt-port=53",
+            "--mesh-uid=me",
+            "--exempt-cidr=10.0.0.0/40",
+            "--backend=pf",
+            "--mode=nat",
+            "--family=ipx",
+            "--mark=109",
         ],
     );
     assert!(said.starts_with("mirror redirect install: 11 faults\n"), "{said}");
@@ -123,7 +135,10 @@ fn why_it_cannot_is_told() {
             let ran = nobody.run(folder.path(), arguments);
             let said = String::from_utf8_lossy(&ran.stderr);
             assert_eq!(ran.status.code(), Some(1), "{said}");
-            assert!(said.starts_with("mirror: CAP_NET_ADMIN is missing: ") && said.contains("add: [NET_ADMIN]"), "{said}");
+            assert!(
+                said.starts_with("mirror: CAP_NET_ADMIN is missing: ") && said.contains("add: [NET_ADMIN]"),
+                "{said}"
+            );
         }
         // It takes nothing to print.
         assert!(nobody.run(folder.path(), &["redirect", "print", "--inbound=all", "--to=15001"]).status.success());
@@ -134,7 +149,8 @@ fn why_it_cannot_is_told() {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).expect("a folder of our own");
         for tool in tools {
-            let found = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(|folder| std::path::Path::new(folder).join(tool));
+            let found =
+                ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(|folder| std::path::Path::new(folder).join(tool));
             let found = found.iter().find(|path| path.exists()).expect("a tool");
             std::os::unix::fs::symlink(found, path.join(tool)).expect("a link of our own");
         }

@@ -213,7 +213,12 @@ impl InstallArgs {
         need(!self.egress_port.is_empty(), "--egress-port", self.egress, of_egress);
         need(!self.exempt_port.is_empty(), "--exempt-port", self.egress, of_egress);
         let outbound = self.egress || self.local;
-        need(!self.exempt_uid.is_empty(), "--exempt-uid", outbound, "`--egress` or `--local` beside it, which it narrows");
+        need(
+            !self.exempt_uid.is_empty(),
+            "--exempt-uid",
+            outbound,
+            "`--egress` or `--local` beside it, which it narrows",
+        );
         need(
             outbound && self.exempt_uid.is_empty(),
             "--exempt-uid",
@@ -246,12 +251,7 @@ fn check(plan: &Plan, faults: &mut Faults) {
 }
 
 /// A list's members, of all times that it was given.
-fn list<T: Ord>(
-    faults: &mut Faults,
-    flag: &str,
-    words: &[String],
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Vec<T> {
+fn list<T: Ord>(faults: &mut Faults, flag: &str, words: &[String], read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
     let members = words.iter().flat_map(|word| word.split(',')).map(|word| word.trim().to_owned());
     sorted(members.filter_map(|word| told(faults, flag, Some(word), &read)))
 }
@@ -281,7 +281,8 @@ fn mark(text: &str) -> Result<u32, String> {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None => number(text),
     };
-    mark.filter(|mark| ![0, ROUTED].contains(mark)).ok_or_else(|| format!("a number but 0 and {ROUTED}, which is in use"))
+    mark.filter(|mark| ![0, ROUTED].contains(mark))
+        .ok_or_else(|| format!("a number but 0 and {ROUTED}, which is in use"))
 }
 
 /// Not u32's own parse alone, which takes "+1".

@@ -125,7 +125,9 @@ fn missing(program: &str) -> anyhow::Error {
         "nft" => anyhow!("there is no `nft` here: it is in the package nftables; or `--backend iptables`"),
         "ip" => anyhow!("there is no `ip` here, which tproxy takes for its route: it is in the package iproute2"),
         // nft was looked for before, where it was not excluded.
-        _ => anyhow!("there is no `{program}` here: it is in the package iptables; nft, which serves too, is in nftables"),
+        _ => anyhow!(
+            "there is no `{program}` here: it is in the package iptables; nft, which serves too, is in nftables"
+        ),
     }
 }
 

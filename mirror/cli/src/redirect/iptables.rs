@@ -132,7 +132,8 @@ fn redirect_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
 
 fn tproxy_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
     let mark = plan.mark;
-    let take = format!("-p tcp -m connmark --mark {ROUTED:#x} -j TPROXY --on-port {} --tproxy-mark {ROUTED:#x}", plan.to);
+    let take =
+        format!("-p tcp -m connmark --mark {ROUTED:#x} -j TPROXY --on-port {} --tproxy-mark {ROUTED:#x}", plan.to);
     let mut rules = vec![
         // What the proxy sends to the application, which answers to the client's address.
         format!("-i lo -m mark --mark {mark:#x} -j CONNMARK --set-mark {mark:#x}"),
@@ -141,9 +142,7 @@ fn tproxy_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
         take.clone(),
     ];
     rules.extend(left_inbound(plan, tool));
-    rules.extend(
-        inbound_ports(plan).iter().map(|ports| format!("{ports} --syn -j CONNMARK --set-mark {ROUTED:#x}")),
-    );
+    rules.extend(inbound_ports(plan).iter().map(|ports| format!("{ports} --syn -j CONNMARK --set-mark {ROUTED:#x}")));
     rules.push(take);
     rules
 }

@@ -139,7 +139,8 @@ fn outbound(plan: &Plan) -> Vec<String> {
         if !plan.exempt_ports.is_empty() {
             rules.push(format!("tcp dport {} accept", set(&plan.exempt_ports)));
         }
-        let ports = if egress.is_empty() { "meta l4proto tcp".to_owned() } else { format!("tcp dport {}", set(egress)) };
+        let ports =
+            if egress.is_empty() { "meta l4proto tcp".to_owned() } else { format!("tcp dport {}", set(egress)) };
         rules.push(format!("{ports} redirect to :{to}"));
     }
     of_family(plan, rules)

@@ -48,7 +48,11 @@ fn is_for(plan: &Plan) -> bool {
 /// The route goes after the rule, as nothing is sent to it then.
 fn remove_of(ipv6: bool) -> Part {
     Part {
-        why: if ipv6 { "The rule and the route of IPv6 for marked packets." } else { "The rule and the route for marked packets." },
+        why: if ipv6 {
+            "The rule and the route of IPv6 for marked packets."
+        } else {
+            "The rule and the route for marked packets."
+        },
         ipv6,
         unless_missing: Some("ip"),
         steps: vec![

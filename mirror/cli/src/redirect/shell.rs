@@ -8,7 +8,8 @@ use super::steps::{Line, Part, Step, Steps, When};
 const HAS_IPV6: &str = r#"[ -n "$(cat /proc/net/if_inet6 2>/dev/null)" ]"#;
 
 pub(super) fn script(steps: &Steps) -> String {
-    let mut text = "#!/bin/sh\n# Made by `mirror redirect print`; `mirror redirect install` does the same.\nset -eu\n".to_owned();
+    let mut text =
+        "#!/bin/sh\n# Made by `mirror redirect print`; `mirror redirect install` does the same.\nset -eu\n".to_owned();
     write_steps(&mut text, steps, 0);
     text
 }
