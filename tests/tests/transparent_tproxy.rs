@@ -122,21 +122,20 @@ fn a_clients_port_is_not_used_for_its_connection_to_the_application() {
     by_each(|hosts, backend| {
         // So few ports that one is soon met.
         let ports = "/proc/sys/net/ipv4/ip_local_port_range";
-        hosts.server().within(|| std::fs::write(ports, "40000 40003")).expect("a setting of the namespace");
-        hosts.client().within(|| std::fs::write(ports, "40000 40003")).expect("a setting of the namespace");
+        hosts.server().within(|| std::fs::write(ports, "40000 40009")).expect("a setting of the namespace");
+        hosts.client().within(|| std::fs::write(ports, "40000 40009")).expect("a setting of the namespace");
         let Some(mirror) = hosts.tproxy(&["--set=shadow=[]"]) else { return };
         let _app = telling(hosts.server(), APP);
         hosts.redirect(&format!("install --mode tproxy --inbound {APP} --to {PROXY} --backend {backend}"));
-        for server in hosts.servers(APP) {
-            for _ in 0..20 {
-                let (answer, local) = hosts.client().within(|| {
-                    let mut open = Conn::open(server);
-                    (open.exchange(&GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")), open.local_address())
-                });
-                assert_eq!(answer.status(), 200, "{answer:?}");
-                assert_ne!(answer.text(), local.to_string());
+        hosts.client().within(|| {
+            for server in hosts.servers(APP) {
+                let mut open: Vec<_> = (0..8).map(|_| Conn::open(server)).collect();
+                for client in open.iter_mut().chain([&mut Conn::open(server)]) {
+                    assert_ne!(client.exchange(GET).text(), client.local_address().to_string());
+                }
+                open.iter_mut().for_each(|client| assert_eq!(client.exchange(GET).status(), 200));
             }
-        }
+        });
         drop(mirror);
     });
 }
