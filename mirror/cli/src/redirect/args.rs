@@ -38,7 +38,7 @@ pub(crate) enum RedirectArgs {
 /// What is to be redirected, as typed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InstallArgs {
-    /// The application's ports: `8080,9090`, or `all`.
+    /// The application's ports: `8080,9090`, or `all`; or `none`, to take no more and let what is open end before `remove`.
     #[arg(long, value_name = "PORTS")]
     inbound: Option<String>,
     /// The port on which the proxy listens.
@@ -156,6 +156,7 @@ impl InstallArgs {
         let exempt_inbound = ports(faults, "--exempt-inbound-port", &self.exempt_inbound_port);
         let inbound = told(faults, "--inbound", self.inbound, |text| match text {
             "all" => Ok(Inbound::All),
+            "none" => Ok(Inbound::None),
             _ => read_ports(text).map(Inbound::Ports).map_err(|_| "`all`, or ports as in 8080 or 8080,9090".into()),
         });
         if let Some(Inbound::Ports(ports)) = &inbound {
@@ -236,6 +237,10 @@ impl InstallArgs {
 
 /// What does not go together.
 fn check(plan: &Plan, faults: &mut Faults) {
+    if plan.inbound == Some(Inbound::None) && plan.has_outbound_rules() {
+        let expected = "the application's ports; `none` takes no more, and goes with none of `--local`, `--mesh-uid` and `--egress`";
+        faults.0.push(Fault::new("--inbound", "none", expected));
+    }
     let Some(mesh) = plan.mesh_uid else { return };
     if plan.mode == Transparent::Tproxy {
         let expected = "redirect with `--mesh-uid`: what comes from a mesh's proxy comes over the loopback, which TPROXY does not see";

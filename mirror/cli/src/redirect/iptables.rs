@@ -13,6 +13,10 @@ const OUT: &str = "MIRROR_OUT";
 /// The kernel's chains, each with ours.
 const HOOKS: [(&str, &str); 2] = [("PREROUTING", IN), ("OUTPUT", OUT)];
 
+/// Leaves out all but the packet that begins a connection. Of one that was open before the kernel began to follow connections, another is the first
+/// that it knows.
+const ONLY_BEGINNINGS: &str = "-p tcp ! --syn -j RETURN";
+
 /// The most ports that one rule names.
 const MULTIPORT: usize = 15;
 
@@ -79,6 +83,11 @@ fn tables(plan: &Plan, tool: Tool) -> Vec<Step> {
         Transparent::Redirect => (redirect_inbound(plan, tool), None),
         Transparent::Tproxy => (Vec::new(), Some([tproxy_inbound(plan, tool), answers(plan)])),
     };
+    let nat_in = match plan.inbound {
+        // The kernel translates open connections only as long as something asks for it, and knows them only as long as something asks about them.
+        Some(Inbound::None) => vec!["-m conntrack --ctstate INVALID -j RETURN".to_owned()],
+        _ => nat_in,
+    };
     let nat_out = if plan.has_outbound_rules() { outbound(plan, tool) } else { Vec::new() };
     let mangle = match mangle {
         Some(rules) => fill(tool, "mangle", &rules),
@@ -125,7 +134,8 @@ fn without_jump(tool: Tool, table: &str, hook: &str, chain: &str) -> Line {
 
 fn redirect_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
     let redirect = redirect(plan);
-    let mut rules = left_inbound(plan, tool);
+    let mut rules = vec![ONLY_BEGINNINGS.to_owned()];
+    rules.extend(left_inbound(plan, tool));
     rules.extend(inbound_ports(plan).iter().map(|ports| format!("{ports} {redirect}")));
     rules
 }
@@ -141,6 +151,9 @@ fn tproxy_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
         // Of connections that were taken when they began; all others keep their way.
         take.clone(),
     ];
+    if plan.inbound == Some(Inbound::None) {
+        return rules;
+    }
     rules.extend(left_inbound(plan, tool));
     rules.extend(inbound_ports(plan).iter().map(|ports| format!("{ports} --syn -j CONNMARK --set-mark {ROUTED:#x}")));
     rules.push(take);
@@ -164,7 +177,8 @@ fn left_inbound(plan: &Plan, tool: Tool) -> Vec<String> {
 
 fn outbound(plan: &Plan, tool: Tool) -> Vec<String> {
     let redirect = redirect(plan);
-    let mut rules: Vec<_> = exempt_networks(plan, tool, "-d");
+    let mut rules = vec![ONLY_BEGINNINGS.to_owned()];
+    rules.extend(exempt_networks(plan, tool, "-d"));
     let to_inbound = inbound_ports(plan);
     if let Some(uid) = plan.mesh_uid {
         rules.extend(to_inbound.iter().map(|ports| format!("-o lo -m owner --uid-owner {uid} {ports} {redirect}")));

@@ -10,6 +10,9 @@ use super::steps::{Line, Part, Step, When, Words};
 /// Of IPv4 and IPv6 alike.
 const TABLE: &str = "inet mirror";
 
+/// The packet that begins a connection. Of one that was open before the kernel began to follow connections, another is the first that it knows.
+const BEGINS: &str = "tcp flags & (fin | syn | rst | ack) == syn";
+
 /// What a table of ours is replaced by, in one transaction: the first line makes one, where there is none, for the second to remove.
 const REPLACE: [&str; 2] = ["table inet mirror", "delete table inet mirror"];
 
@@ -40,8 +43,13 @@ fn lines(text: &str) -> Vec<Line> {
 /// The table. Its chains stand just before those of others: of iptables, and of a mesh.
 pub(super) fn table(plan: &Plan) -> String {
     let mut chains = String::new();
+    if plan.inbound == Some(Inbound::None) {
+        // The kernel translates open connections only as long as something asks for it, and knows them only as long as something asks about them.
+        chain(&mut chains, "kept", "nat hook prerouting priority -101", &["ct state invalid accept".to_owned()]);
+    }
     match plan.mode {
         _ if !plan.has_inbound_rules() => {}
+        Transparent::Redirect if plan.inbound == Some(Inbound::None) => {}
         Transparent::Redirect => {
             chain(&mut chains, "inbound", "nat hook prerouting priority -101", &redirect_inbound(plan));
         }
@@ -79,10 +87,17 @@ fn of_family(plan: &Plan, rules: Vec<String>) -> Vec<String> {
     all
 }
 
+/// The same for rules that decide about connections.
+fn of_beginnings(plan: &Plan, rules: Vec<String>) -> Vec<String> {
+    let mut all = of_family(plan, vec![format!("{} accept", BEGINS.replace("==", "!="))]);
+    all.extend(rules);
+    all
+}
+
 fn redirect_inbound(plan: &Plan) -> Vec<String> {
     let mut rules = left_inbound(plan);
     rules.push(format!("{} redirect to :{}", inbound_ports(plan), plan.to));
-    of_family(plan, rules)
+    of_beginnings(plan, rules)
 }
 
 fn tproxy_inbound(plan: &Plan) -> Vec<String> {
@@ -95,9 +110,10 @@ fn tproxy_inbound(plan: &Plan) -> Vec<String> {
         // Of connections that were taken when they began; all others keep their way.
         format!("meta l4proto tcp ct mark {ROUTED:#x} {take}"),
     ];
-    rules.extend(left_inbound(plan));
-    let begins = "tcp flags & (fin | syn | rst | ack) == syn";
-    rules.push(format!("{} {begins} ct mark set {ROUTED:#x} {take}", inbound_ports(plan)));
+    if plan.inbound != Some(Inbound::None) {
+        rules.extend(left_inbound(plan));
+        rules.push(format!("{} {BEGINS} ct mark set {ROUTED:#x} {take}", inbound_ports(plan)));
+    }
     of_family(plan, rules)
 }
 
@@ -143,7 +159,7 @@ fn outbound(plan: &Plan) -> Vec<String> {
             if egress.is_empty() { "meta l4proto tcp".to_owned() } else { format!("tcp dport {}", set(egress)) };
         rules.push(format!("{ports} redirect to :{to}"));
     }
-    of_family(plan, rules)
+    of_beginnings(plan, rules)
 }
 
 fn exempt_networks(plan: &Plan, end: &str) -> impl Iterator<Item = String> {

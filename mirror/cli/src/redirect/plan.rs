@@ -38,6 +38,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Inbound {
     All,
+    /// No more: what is open is kept.
+    None,
     Ports(Vec<u16>),
 }
 
@@ -85,9 +87,11 @@ impl Plan {
         if let Some(inbound) = &self.inbound {
             let ports = match inbound {
                 Inbound::All => format!("all ports but {}", listed(&self.never())),
+                Inbound::None => String::new(),
                 Inbound::Ports(ports) => format!("port {}", listed(ports)),
             };
             what.push(match self.mesh_uid {
+                _ if *inbound == Inbound::None => "what went there before, and no more".to_owned(),
                 Some(uid) => format!("what uid {uid} sends over the loopback to {ports}"),
                 None => format!("what comes to {ports}"),
             });
