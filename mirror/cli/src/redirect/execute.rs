@@ -61,27 +61,44 @@ fn parts_of(by: &'static str, parts: &[Part], ipv6: bool) -> anyhow::Result<Used
             continue;
         }
         for step in &part.steps {
-            done |= take(step)?;
+            match is_wanted(&step.when)? {
+                Ok(true) => {
+                    perform(step)?;
+                    done = true;
+                }
+                Ok(false) => {}
+                // It is about what may be there of other tools than those that were asked for.
+                Err(why) if part.unless_missing.is_some() => eprintln!("mirror redirect: not looked at: {why}"),
+                Err(why) => bail!(why),
+            }
         }
     }
     Ok(Used { by, ipv6, done })
 }
 
-/// Runs a step where it is to be; gives whether it was.
-fn take(step: &Step) -> anyhow::Result<bool> {
-    let wanted = match &step.when {
-        When::Always => true,
-        When::Succeeds(words) => output(words, "")?.status.success(),
-        When::Prints(words) => !output(words, "")?.stdout.is_empty(),
-        When::PrintsNothing(words) => output(words, "")?.stdout.is_empty(),
-    };
-    if wanted {
-        let output = output(&step.run, &input(step)?)?;
-        if !output.status.success() {
-            bail!("`{}` failed: {}{}", step.run, said(&output), advice(step.run.program(), &said(&output)));
-        }
+/// Whether a step is to be taken; or why that cannot be known.
+fn is_wanted(when: &When) -> anyhow::Result<Result<bool, String>> {
+    let (When::Succeeds(words) | When::Prints(words) | When::PrintsNothing(words)) = when else { return Ok(Ok(true)) };
+    let output = output(words, "")?;
+    let said = said(&output);
+    if !output.status.success() && is_refusal(&said) {
+        return Ok(Err(format!("`{words}` failed: {said}{}", advice(words.program(), &said))));
     }
-    Ok(wanted)
+    Ok(Ok(match when {
+        When::Always => true,
+        When::Succeeds(_) => output.status.success(),
+        When::Prints(_) => !output.stdout.is_empty(),
+        When::PrintsNothing(_) => output.stdout.is_empty(),
+    }))
+}
+
+fn perform(step: &Step) -> anyhow::Result<()> {
+    let output = output(&step.run, &input(step)?)?;
+    if !output.status.success() {
+        let said = said(&output);
+        bail!("`{}` failed: {said}{}", step.run, advice(step.run.program(), &said));
+    }
+    Ok(())
 }
 
 fn input(step: &Step) -> anyhow::Result<String> {
@@ -138,11 +155,16 @@ fn said(output: &Output) -> String {
     if lines.is_empty() { output.status.to_string() } else { lines.join("; ") }
 }
 
+/// Whether a tool was not let do what it does, and so says nothing of what there is.
+fn is_refusal(said: &str) -> bool {
+    ["xtables.lock", "Permission denied", "not permitted"].iter().any(|words| said.contains(words))
+}
+
 /// What to do about it.
 fn advice(program: &str, said: &str) -> String {
     let advice = if said.contains("xtables.lock") {
         "iptables-legacy takes its lock in /run, which has to be writable (a pod: an emptyDir at /run); `--backend nft` takes none"
-    } else if said.contains("Permission denied") || said.contains("not permitted") {
+    } else if is_refusal(said) {
         NO_NET_ADMIN
     } else if program.starts_with("ip6tables") {
         "where the kernel cannot do this for IPv6, `--family ipv4` leaves it out"
@@ -168,4 +190,25 @@ fn may_administer() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
     effective.is_none_or(|set| set & (1 << NET_ADMIN) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_is_told() {
+        let lock = "Fatal: can't open lock file /run/xtables.lock: Read-only file system";
+        assert!(advice("iptables-restore", lock).contains("an emptyDir at /run"));
+        let refused =
+            "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)";
+        assert!(advice("iptables", refused).contains("add: [NET_ADMIN]"));
+        assert!(
+            advice("nft", "netlink: Error: cache initialization failed: Operation not permitted").contains("NET_ADMIN")
+        );
+        assert!(advice("ip6tables-restore", "can't initialize ip6tables table `nat'").contains("--family ipv4"));
+        assert_eq!(advice("nft", "syntax error"), "");
+        assert!(missing("nft").to_string().contains("package nftables"));
+        assert!(missing("ip6tables-restore").to_string().contains("package iptables"));
+    }
 }
