@@ -19,7 +19,7 @@ pub const APP: u16 = 8080;
 /// Where a target does.
 pub const TARGET: u16 = 8082;
 /// Who the proxy is.
-pub const UID: u32 = 2102;
+pub const UID: u32 = 2110;
 
 /// What installs the rules.
 pub const BACKENDS: [&str; 2] = ["nft", "iptables"];

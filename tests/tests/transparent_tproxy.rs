@@ -20,7 +20,7 @@ fn the_application_sees_the_clients_own_address() {
         let Some(mirror) = hosts.tproxy(&[&record]) else { return };
         let status = std::fs::read_to_string(format!("/proc/{}/status", mirror.pid())).expect("its status");
         let value = |name| status.lines().find_map(|line| line.strip_prefix(name)).expect(name).trim();
-        assert!(value("Uid:").starts_with("2102"), "{status}");
+        assert!(value("Uid:").starts_with("2110"), "{status}");
         assert_eq!(value("CapEff:"), "0000000000001000", "{status}");
 
         let (target, app) = (hosts.target(), telling(hosts.server(), APP));

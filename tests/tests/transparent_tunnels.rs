@@ -1,9 +1,12 @@
 //! What is not HTTP/1 on a redirected port passes as it is, byte for byte, and is counted.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::Stdio;
 use std::time::Duration;
 
+use mirror_tests::curl::{self, curl};
 use mirror_tests::redirected::{APP, Hosts, PROXY, by_each};
-use mirror_tests::{Conn, Mirror, Server, WITHIN};
+use mirror_tests::{Conn, Mirror, Server, WITHIN, is_there, wait_for};
 
 const TLS: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
@@ -41,7 +44,7 @@ fn every_byte_passes_both_ways_and_an_end_is_passed_on() {
         let Some((mirror, target)) = installed(hosts, backend) else { return };
         // It answers once the client has sent all, with what that was.
         let _app = hosts.server().within(|| {
-            Server::script_at((std::net::Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
                 let all = conn.to_end();
                 conn.send(&all);
                 conn.send("and that was all");
@@ -83,7 +86,7 @@ fn a_server_that_speaks_first_is_heard() {
     by_each(|hosts, backend| {
         let Some((mirror, _target)) = installed(hosts, backend) else { return };
         let _app = hosts.server().within(|| {
-            Server::script_at((std::net::Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
                 conn.send("220 ready\r\n");
                 let line = conn.until("\r\n");
                 conn.send(line);
@@ -111,7 +114,7 @@ fn who_is_silent_at_first_is_waited_for() {
     by_each(|hosts, backend| {
         let Some((mirror, target)) = installed(hosts, backend) else { return };
         let app = hosts.server().within(|| {
-            Server::script_at((std::net::Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
                 while conn.request().is_some() {
                     conn.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
                 }
@@ -119,7 +122,7 @@ fn who_is_silent_at_first_is_waited_for() {
         });
         let server = hosts.servers(APP)[0];
         let mut client = hosts.client().within(|| Conn::open(server));
-        assert!(client.is_silent_for(Duration::from_millis(700)));
+        assert!(client.is_silent_for(Duration::from_millis(300)));
         assert_eq!(client.exchange("GET /late HTTP/1.1\r\nHost: a\r\n\r\n").text(), "ok");
         assert_eq!(target.wait_request().start_line(), "GET /late HTTP/1.1");
         drop(client);
@@ -127,7 +130,41 @@ fn who_is_silent_at_first_is_waited_for() {
         let mut probe = hosts.client().within(|| Conn::open(server));
         probe.finish_sending();
         assert_eq!(probe.to_any_end(), b"");
-        mirror_tests::wait_for("the probe", WITHIN, || (app.connections() == before + 1).then_some(()));
+        wait_for("the probe", WITHIN, || (app.connections() == before + 1).then_some(()));
         drop(mirror);
+    });
+}
+
+/// Real peers, whose handshake ends when a byte of it is another.
+#[test]
+fn tls_is_between_the_client_and_the_application() {
+    if !curl::is_there() || !is_there("openssl", &["version"]) {
+        return;
+    }
+    by_each(|hosts, backend| {
+        let Some((mirror, target)) = installed(hosts, backend) else { return };
+        hosts
+            .shell("openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -subj /CN=app -days 1 2>/dev/null");
+        let app = format!("exec openssl s_server -accept {APP} -key key -cert cert -www -quiet");
+        let mut app = hosts.server().within(|| {
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", &app]).current_dir(hosts.folder.path("")).stdout(Stdio::null()).stderr(Stdio::null());
+            command.spawn().expect("openssl")
+        });
+        wait_for("openssl", WITHIN, || {
+            let listening = hosts.server().within(|| Conn::try_open((Ipv4Addr::LOCALHOST, APP).into()));
+            listening.ok().map(drop)
+        });
+        let pinned = hosts.folder.path("cert").display().to_string();
+        for server in hosts.servers(APP) {
+            let resolved = format!("app:{APP}:{}", server.ip());
+            let url = format!("https://app:{APP}/");
+            let page = hosts.client().within(|| curl(&["--cacert", &pinned, "--resolve", &resolved, &url]));
+            assert!(String::from_utf8_lossy(&page).contains("s_server"), "the application's own page");
+        }
+        assert_eq!(tunnels(&mirror, hosts, "tls"), hosts.servers(APP).len() as f64);
+        assert_eq!(target.connections(), 0);
+        let _ = app.kill();
+        let _ = app.wait();
     });
 }

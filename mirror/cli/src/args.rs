@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Convert(Box<ConvertArgs>),
     /// Have the kernel send connections to the proxy without their clients' doing (--transparent), and undo it.
     #[command(subcommand)]
-    Redirect(RedirectArgs),
+    Redirect(Box<RedirectArgs>),
     /// Print what `--capture` can listen on, with addresses and link types.
     Interfaces,
     /// Print the JSON Schema of the YAML file.

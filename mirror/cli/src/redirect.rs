@@ -20,6 +20,7 @@ mod plan;
 mod routes;
 mod shell;
 mod steps;
+mod words;
 
 pub(crate) use args::{Redirect, RedirectArgs};
 

@@ -1,19 +1,16 @@
 //! The arguments of `mirror redirect`, as typed and as resolved.
 
-use std::net::IpAddr;
-use std::str::FromStr;
+use mirror::config::{DEFAULT_MARK, Fault, Faults, Transparent};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use mirror::config::{DEFAULT_MARK, Fault, Faults, Ports, Transparent};
-
-use super::plan::{Family, Inbound, Plan, ROUTED, sorted};
+use super::plan::{Family, Inbound, Plan};
+use super::words::{family, list, mark, networks, port, ports, read_ports, uid};
 use crate::action::Refused;
 use crate::chosen::told;
 
 const EXAMPLES: &str = "\
 Examples:
   mirror redirect install --inbound 8080 --to 15001
-  mirror redirect install --inbound all --to 15001 --egress --exempt-uid 2102 --exempt-port 53,443
+  mirror redirect install --inbound all --to 15001 --egress --exempt-uid 2110 --exempt-port 53,443
   mirror redirect install --inbound 8080 --to 15001 --mode tproxy
   mirror redirect print --inbound 8080 --to 15001 --mesh-uid 1337 | sh
   mirror redirect remove
@@ -224,7 +221,7 @@ impl InstallArgs {
             outbound && self.exempt_uid.is_empty(),
             "--exempt-uid",
             false,
-            "the uid that the proxy runs as, as in `--exempt-uid 2102`: with `--egress` or `--local` its own connections would come back to it",
+            "the uid that the proxy runs as, as in `--exempt-uid 2110`: with `--egress` or `--local` its own connections would come back to it",
         );
         need(
             self.mark.is_some(),
@@ -253,69 +250,4 @@ fn check(plan: &Plan, faults: &mut Faults) {
     if plan.own_uids.contains(&mesh) {
         faults.0.push(Fault::new("--mesh-uid", mesh, "another uid than those of `--exempt-uid`"));
     }
-}
-
-/// A list's members, of all times that it was given.
-fn list<T: Ord>(faults: &mut Faults, flag: &str, words: &[String], read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-    let members = words.iter().flat_map(|word| word.split(',')).map(|word| word.trim().to_owned());
-    sorted(members.filter_map(|word| told(faults, flag, Some(word), &read)))
-}
-
-fn ports(faults: &mut Faults, flag: &str, words: &[String]) -> Vec<u16> {
-    list(faults, flag, words, port)
-}
-
-fn read_ports(text: &str) -> Result<Vec<u16>, String> {
-    let ports = text.parse::<Ports>().map_err(|expected| expected.0.into_owned())?;
-    Ok(sorted(ports.as_slice().iter().copied()))
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    match read_ports(text).as_deref() {
-        Ok([port]) => Ok(*port),
-        _ => Err("a port from 1 to 65535".into()),
-    }
-}
-
-fn uid(text: &str) -> Result<u32, String> {
-    number(text).filter(|uid| *uid != u32::MAX).ok_or_else(|| "a user's number, as in 2102".into())
-}
-
-fn mark(text: &str) -> Result<u32, String> {
-    let mark = match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => number(text),
-    };
-    mark.filter(|mark| ![0, ROUTED].contains(mark))
-        .ok_or_else(|| format!("a number but 0 and {ROUTED}, which is in use"))
-}
-
-/// Not u32's own parse alone, which takes "+1".
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
-fn family(text: &str) -> Result<Family, String> {
-    match text {
-        "both" => Ok(Family { ipv4: true, ipv6: true }),
-        "ipv4" => Ok(Family { ipv4: true, ipv6: false }),
-        "ipv6" => Ok(Family { ipv4: false, ipv6: true }),
-        _ => Err("both, ipv4 or ipv6".into()),
-    }
-}
-
-/// Networks without those that lie in others: nft takes none of them twice.
-fn networks(faults: &mut Faults, words: &[String]) -> (Vec<Ipv4Net>, Vec<Ipv6Net>) {
-    let networks = list(faults, "--exempt-cidr", words, |text| {
-        let network = IpNet::from_str(text).ok().or_else(|| IpAddr::from_str(text).ok().map(IpNet::from));
-        network.map(|network| network.trunc()).ok_or_else(|| "a network, as in 10.0.0.0/8 or fd00::/8".to_owned())
-    });
-    let mut sorted = (Vec::new(), Vec::new());
-    for network in IpNet::aggregate(&networks) {
-        match network {
-            IpNet::V4(network) => sorted.0.push(network),
-            IpNet::V6(network) => sorted.1.push(network),
-        }
-    }
-    sorted
 }

@@ -27,14 +27,15 @@ pub(super) fn install(plan: &Plan) -> Vec<Part> {
     };
     [(plan.family.ipv4, false), (plan.family.ipv6, true)]
         .into_iter()
-        .filter_map(|(wanted, ipv6)| wanted.then(|| part(ipv6)))
+        .filter(|(wanted, _)| *wanted)
+        .map(|(_, ipv6)| part(ipv6))
         .collect()
 }
 
 /// Removes those that a plan has no use for.
 pub(super) fn remove_others(plan: &Plan) -> Vec<Part> {
     let (ipv4, ipv6) = if is_for(plan) { (plan.family.ipv4, plan.family.ipv6) } else { (false, false) };
-    [(ipv4, false), (ipv6, true)].into_iter().filter_map(|(kept, ipv6)| (!kept).then(|| remove_of(ipv6))).collect()
+    [(ipv4, false), (ipv6, true)].into_iter().filter(|(kept, _)| !kept).map(|(_, ipv6)| remove_of(ipv6)).collect()
 }
 
 pub(super) fn remove() -> Vec<Part> {
