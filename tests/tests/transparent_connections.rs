@@ -1,9 +1,8 @@
 //! Connections that are open when the rules come or go: each keeps the way that it has.
 
-use mirror_tests::curl::{self, curl};
 use mirror_tests::nginx::{self, Nginx};
 use mirror_tests::redirected::{APP, Hosts, PROXY, by_each, telling};
-use mirror_tests::{Conn, Server, WITHIN, wait_for};
+use mirror_tests::{Conn, Server};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
 
@@ -85,10 +84,11 @@ fn what_is_open_can_be_waited_for() {
     }
 }
 
-/// A download that takes a while, by real peers.
+/// Longer than what sockets hold of them.
 #[test]
-fn a_download_goes_on_while_rules_come_and_go() {
-    if !nginx::is_there() || !curl::is_there() {
+fn downloads_go_on_while_rules_come_and_go() {
+    const LONG: usize = 32 << 20;
+    if !nginx::is_there() {
         return;
     }
     by_each(|hosts, backend| {
@@ -96,20 +96,24 @@ fn a_download_goes_on_while_rules_come_and_go() {
         let target = hosts.target();
         let server = hosts.servers(APP)[0];
         let nginx = hosts.server().within(|| Nginx::start_at(server));
-        std::fs::write(nginx.file("long"), vec![b'x'; 4 << 20]).expect("a file of our own");
-        let url = format!("http://{server}/long");
+        std::fs::write(nginx.file("long"), vec![b'x'; LONG]).expect("a file of our own");
+        let begun = || {
+            let mut client = hosts.client().within(|| Conn::open(server));
+            client.send("GET /long HTTP/1.1\r\nHost: app\r\n\r\n");
+            assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
+            client
+        };
         let install = format!("install --inbound {APP} --to {PROXY} --backend {backend}");
-        std::thread::scope(|scope| {
-            let download = || hosts.client().within(|| curl(&["--limit-rate", "8M", &url])).len();
-            let first = scope.spawn(download);
-            let nginxs = || hosts.shell(&format!("ss -Htn state established sport = {APP}")).lines().count();
-            wait_for("the first's connection", WITHIN, || (nginxs() > 0).then_some(()));
-            hosts.redirect(&install);
-            let second = scope.spawn(download);
-            target.wait_requests(1);
-            hosts.redirect(&install);
-            hosts.redirect(&install.replace("--inbound 8080", "--inbound none"));
-            assert_eq!((first.join().expect("it ends"), second.join().expect("it ends")), (4 << 20, 4 << 20));
-        });
+        let mut direct = begun();
+        hosts.redirect(&install);
+        let mut redirected = begun();
+        assert_eq!(target.wait_requests(1).len(), 1);
+        hosts.redirect(&install);
+        hosts.redirect(&install.replace("--inbound 8080", "--inbound none"));
+        for client in [&mut direct, &mut redirected] {
+            let mut count = 0;
+            assert!(client.pour(LONG, |bytes| count += bytes.iter().filter(|byte| **byte == b'x').count()));
+            assert_eq!(count, LONG);
+        }
     });
 }
