@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
-# listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, what the chart is checked with
-# (Helm, Kubernetes' schemas), and GoReplay's library for middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
+# listener), iproute2, nftables, iptables, openssl, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro,
+# what the chart is checked with (Helm, Kubernetes' schemas), and GoReplay's library for middlewares (gor), whose like for Node.js (goreplay_middleware)
+# comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command → package
-wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3
+wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 nft:nftables iptables:iptables openssl:openssl curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3
     node:nodejs npm:npm)
 missing=()
 for pair in "${wanted[@]}"; do

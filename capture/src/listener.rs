@@ -12,7 +12,8 @@ use mirror::telemetry::Telemetry;
 use crate::assembly::Assembly;
 use crate::decode::Decoder;
 use crate::metrics::{self, Told};
-pub use crate::source::privileges::{self, CapabilitySet};
+use crate::source::privileges;
+pub use crate::source::privileges::CapabilitySet;
 use crate::source::{self, LiveOptions, OpenError, SavedOptions, Sink, SourceOptions, Timeline, VxlanOptions};
 use crate::{Packet, Tapped, flow};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mirror::config::{
     AdminConfig, BackoffConfig, ByteSize, CaptureConfig, CaptureFrom, Config, EngineConfig, Fraction, HostPolicy,
-    LimitsConfig, LogConfig, LogFormat, MarkerConfig, Period, ProxyConfig, ReassemblyConfig, RecordConfig,
-    ReplayConfig, ShadowConfig, StageConfig,
+    LimitsConfig, LogConfig, LogFormat, MarkerConfig, Period, ProxyConfig, ProxyProtocolConfig, ProxyProtocolVersion,
+    ReassemblyConfig, RecordConfig, ReplayConfig, ShadowConfig, StageConfig, Transparent,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -91,10 +91,18 @@ prop_compose! {
     fn proxy()(
         threads in of(count()),
         forwarded: bool,
-        times in (period(), period(), period(), period(), period()),
+        transparent in of(select(vec![Transparent::Redirect, Transparent::Tproxy])),
+        mark in of(any::<NonZeroU32>()),
+        (accept, send) in (any::<bool>(), of(select(vec![ProxyProtocolVersion::V1, ProxyProtocolVersion::V2]))),
+        reuse_port: bool,
+        times in (period(), period(), period(), period(), period(), period()),
     ) -> ProxyConfig {
-        let (connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout) = times;
-        ProxyConfig { threads, forwarded, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout }
+        let (connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout, detect_timeout) = times;
+        ProxyConfig {
+            threads, transparent, mark, reuse_port, forwarded,
+            proxy_protocol: ProxyProtocolConfig { accept, send },
+            detect_timeout, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout,
+        }
     }
 }
 

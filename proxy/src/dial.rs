@@ -1,18 +1,26 @@
 //! Connections that the proxy makes: to the upstream, or to where a connection was going.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use mirror::config::{Config, DEFAULT_MARK, Transparent};
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::route::plain;
+
+/// Ports of connections that have their clients' addresses. To the kernel a client's connection to the application and ours for it would be one and the
+/// same, had they the same port. So they are not of those that systems give to their clients: Linux from 32768, others from 49152.
+const PORTS: Range<u16> = 10_000..32_768;
+
+/// How many of them are tried: others may be taken, by a client or by a server of this host.
+const TRIES: usize = 64;
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -21,6 +29,8 @@ pub(crate) struct Dial {
     mark: Option<NonZeroU32>,
     /// Whether they may have addresses that are not this host's.
     foreign: bool,
+    /// Which of [`PORTS`] is next.
+    turn: Arc<AtomicU16>,
     /// Those of redirected ports' proxies, among which loops are looked for.
     own: Option<Arc<Own>>,
 }
@@ -29,7 +39,14 @@ impl Dial {
     pub(crate) fn new(config: &Config) -> Dial {
         let mode = config.proxy.transparent;
         let foreign = mode == Some(Transparent::Tproxy);
-        Dial { mark: config.proxy.mark.or(foreign.then_some(DEFAULT_MARK)), foreign, own: mode.map(|_| Arc::default()) }
+        // Not where the run before began, whose connections the kernel may still remember.
+        let turn = RandomState::new().hash_one(()) as u16;
+        Dial {
+            mark: config.proxy.mark.or(foreign.then_some(DEFAULT_MARK)),
+            foreign,
+            turn: Arc::new(AtomicU16::new(turn)),
+            own: mode.map(|_| Arc::default()),
+        }
     }
 
     /// Whether connections to the application can have their clients' addresses.
@@ -50,23 +67,11 @@ impl Dial {
     /// # Errors
     /// The system's; `ConnectionAborted` where the connection leads back here.
     pub(crate) async fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> io::Result<(TcpStream, Noted)> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        let options = SockRef::from(&socket);
-        if let Some(mark) = self.mark {
-            options.set_mark(mark.get())?;
-        }
         let from = from.filter(|from| from.is_ipv4() == to.is_ipv4());
-        if let Some(from) = from {
-            if to.is_ipv4() {
-                options.set_ip_transparent_v4(true)?;
-            } else {
-                options.set_ip_transparent_v6(true)?;
-            }
-            // The port is chosen when it is known where to, so that one serves for many.
-            setsockopt(&socket, IpBindAddressNoPort, &true)?;
-            socket.bind(SocketAddr::new(from.ip(), 0))?;
-        }
-        let stream = socket.connect(to).await?;
+        let stream = match from {
+            Some(from) => self.connect_as(to, from.ip()).await?,
+            None => self.socket(to)?.connect(to).await?,
+        };
         stream.set_nodelay(true)?;
         // Others' addresses may be those of clients, whose own connections are open. The rules that let these by do not send connections with
         // our mark back here.
@@ -76,6 +81,50 @@ impl Dial {
         };
         let looped = || io::Error::new(io::ErrorKind::ConnectionAborted, "the connection leads back to this proxy");
         Ok((stream, noted.ok_or_else(looped)?))
+    }
+
+    /// Connects from another host's address.
+    async fn connect_as(&self, to: SocketAddr, from: IpAddr) -> io::Result<TcpStream> {
+        let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..TRIES {
+            let from = SocketAddr::new(from, self.next_port());
+            if self.own.as_ref().is_some_and(|own| own.has(from, Side::Arrived)) {
+                continue;
+            }
+            let socket = self.socket(to)?;
+            let options = SockRef::from(&socket);
+            if to.is_ipv4() {
+                options.set_ip_transparent_v4(true)?;
+            } else {
+                options.set_ip_transparent_v6(true)?;
+            }
+            // So that one port serves for many: it is taken only where it goes to the same place.
+            socket.set_reuseaddr(true)?;
+            let connected = match socket.bind(from) {
+                Ok(()) => socket.connect(to).await,
+                Err(error) => Err(error),
+            };
+            match connected {
+                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
+                    refused = error;
+                }
+                connected => return connected,
+            }
+        }
+        Err(refused)
+    }
+
+    fn socket(&self, to: SocketAddr) -> io::Result<TcpSocket> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(mark) = self.mark {
+            SockRef::from(&socket).set_mark(mark.get())?;
+        }
+        Ok(socket)
+    }
+
+    fn next_port(&self) -> u16 {
+        let turn = self.turn.fetch_add(1, Relaxed) % (PORTS.end - PORTS.start);
+        PORTS.start + turn
     }
 }
 
@@ -112,6 +161,10 @@ impl Own {
         }
         sets[side as usize].insert(address);
         Some(Noted(Some((self.clone(), address, side))))
+    }
+
+    fn has(&self, address: SocketAddr, side: Side) -> bool {
+        self.lock()[side as usize].contains(&address)
     }
 
     fn lock(&self) -> MutexGuard<'_, [HashSet<SocketAddr>; 2]> {

@@ -157,10 +157,8 @@ mod tests {
     async fn what_was_addressed_to_another_came_by_tproxy() {
         let (socket, _other, address) = connection().await;
         let elsewhere = "127.0.0.1:1".parse().expect("an address");
-        let route = Route::of(&socket).and_then(|route| {
-            Ok(route.redirected(&socket, Transparent::Tproxy, &[elsewhere]).expect("a redirected one"))
-        });
-        let route = route.expect("a connection");
+        let route = Route::of(&socket).expect("a connection");
+        let route = route.redirected(&socket, Transparent::Tproxy, &[elsewhere]).expect("a redirected one");
         assert!(route.redirected && !route.egress && route.server == address);
         // As a dual-stack socket's addresses are told.
         let everywhere = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), address.port());

@@ -19,7 +19,7 @@ pub fn run_to_end(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The same by way of another command, which is given the program and its arguments.
-fn run_as(by: &[&str], program: &Path, folder: &Path, arguments: &[&str]) -> Output {
+fn run_as(by: &[String], program: &Path, folder: &Path, arguments: &[&str]) -> Output {
     // `timeout` is everywhere that a shell is, and ends what serves instead of refusing.
     Command::new("timeout")
         .arg(WITHIN.as_secs().to_string())
@@ -51,10 +51,12 @@ fn refused(output: &Output, arguments: &[&str]) -> String {
 
 /// The binary as run by someone to whom the permissions of files apply: they do not to root.
 pub struct Unprivileged {
-    by: &'static [&'static str],
+    by: Vec<String>,
     program: PathBuf,
     _folder: Option<tempfile::TempDir>,
 }
+
+const NOBODY: u32 = 65534;
 
 impl Unprivileged {
     /// Ourselves, or where we are root, nobody. None where root may not become another, which is then said.
@@ -64,9 +66,9 @@ impl Unprivileged {
     pub fn find() -> Option<Unprivileged> {
         // SAFETY: a system call that only gives a number.
         if unsafe { libc::geteuid() } != 0 {
-            return Some(Unprivileged { by: &[], program: binary(), _folder: None });
+            return Some(Unprivileged { by: Vec::new(), program: binary(), _folder: None });
         }
-        Unprivileged::by(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        Unprivileged::user(NOBODY)
     }
 
     /// Nobody, with CAP_NET_RAW and no other capability, nor a way to one. None where that cannot be had, which is then said.
@@ -74,19 +76,28 @@ impl Unprivileged {
     /// # Panics
     /// As [`Unprivileged::find`].
     pub fn with_net_raw() -> Option<Unprivileged> {
-        Unprivileged::by(&[
-            "setpriv",
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "--inh-caps=-all,+net_raw",
-            "--ambient-caps=-all,+net_raw",
-            "--bounding-set=-all,+net_raw",
-        ])
+        Unprivileged::with(NOBODY, "net_raw")
     }
 
-    fn by(by: &'static [&'static str]) -> Option<Unprivileged> {
-        if !is_there(by[0], &[&by[1..], &["true"]].concat()) {
+    /// This user, without capabilities. None where root may not become another, which is then said.
+    ///
+    /// # Panics
+    /// As [`Unprivileged::find`].
+    pub fn user(uid: u32) -> Option<Unprivileged> {
+        Unprivileged::by(become_another(uid))
+    }
+
+    /// This user, with this capability and no other, nor a way to one. None where that cannot be had, which is then said.
+    ///
+    /// # Panics
+    /// As [`Unprivileged::find`].
+    pub fn with(uid: u32, capability: &str) -> Option<Unprivileged> {
+        let sets = ["inh-caps", "ambient-caps", "bounding-set"].map(|set| format!("--{set}=-all,+{capability}"));
+        Unprivileged::by(become_another(uid).into_iter().chain(sets).collect())
+    }
+
+    fn by(by: Vec<String>) -> Option<Unprivileged> {
+        if !is_there(&by[0], &[&by[1..], &["true".to_owned()]].concat()) {
             return None;
         }
         // Where it was built may be closed to others.
@@ -106,7 +117,16 @@ impl Unprivileged {
     /// When it does not refuse it.
     #[track_caller]
     pub fn refusal(&self, folder: &Path, arguments: &[&str]) -> String {
-        refused(&run_as(self.by, &self.program, folder, arguments), arguments)
+        refused(&self.run(folder, arguments), arguments)
+    }
+
+    /// As [`run_to_end`].
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn run(&self, folder: &Path, arguments: &[&str]) -> Output {
+        run_as(&self.by, &self.program, folder, arguments)
     }
 
     /// As [`Mirror::start_with`].
@@ -115,7 +135,7 @@ impl Unprivileged {
     /// When it ends instead; with what it said.
     #[track_caller]
     pub fn start(&self, arguments: &[&str]) -> Mirror {
-        let mut command = match self.by {
+        let mut command = match &self.by[..] {
             [] => Command::new(&self.program),
             [by, rest @ ..] => {
                 let mut command = Command::new(by);
@@ -126,6 +146,10 @@ impl Unprivileged {
         command.args(arguments);
         Mirror::start_command(command)
     }
+}
+
+fn become_another(uid: u32) -> Vec<String> {
+    vec!["setpriv".into(), format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()]
 }
 
 /// Whether a program is there to test with; where it is not, the test says that it is skipped.

@@ -65,6 +65,15 @@ impl Conn {
         self.stream.local_addr().expect("the address of a connected socket")
     }
 
+    /// The other end's address.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    #[track_caller]
+    pub fn peer_address(&self) -> SocketAddr {
+        self.stream.peer_addr().expect("the address of a connected socket")
+    }
+
     /// Sends bytes.
     ///
     /// # Panics

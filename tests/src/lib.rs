@@ -31,6 +31,7 @@ mod namespace;
 pub mod nginx;
 mod process;
 pub mod recording;
+pub mod redirected;
 mod reload;
 pub mod replay;
 pub mod secrets;

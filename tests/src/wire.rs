@@ -35,7 +35,8 @@ pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const CLIENT_TOO: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
 /// The server.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const CLIENT_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+/// The client, on IPv6.
+pub const CLIENT_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 const SERVER_6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
 /// How the cable is laid.

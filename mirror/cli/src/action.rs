@@ -12,6 +12,7 @@ use crate::args::{Args, Command, Flags};
 use crate::convert::Convert;
 use crate::gor::{self, Asked};
 use crate::inspect::Inspect;
+use crate::redirect::Redirect;
 use crate::say::tell;
 
 mod replay;
@@ -36,6 +37,7 @@ pub(crate) enum Action {
     Interfaces,
     Inspect(Box<Inspect>),
     Convert(Box<Convert>),
+    Redirect(Box<Redirect>),
     Schema,
     Completions(Shell),
     Man,
@@ -90,6 +92,7 @@ impl Action {
             Some(Command::Interfaces) => Action::Interfaces,
             Some(Command::Convert(arguments)) => Action::Convert(Box::new(arguments.resolve()?)),
             Some(Command::Inspect(arguments)) => Action::Inspect(Box::new(arguments.resolve()?)),
+            Some(Command::Redirect(arguments)) => Action::Redirect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
             Some(Command::Man) => Action::Man,

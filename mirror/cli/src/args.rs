@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::convert::ConvertArgs;
 use crate::inspect::InspectArgs;
+use crate::redirect::RedirectArgs;
 
 mod replay;
 
@@ -21,6 +22,8 @@ Examples:
   mirror --capture trace.pcapng:80 --record traffic.avro
   mirror run mirror.yaml
   mirror reload
+  mirror redirect install --inbound 8080 --to 15001
+  mirror --listen :15001 --transparent redirect --shadow :8082
   mirror replay traffic.avro --shadow :8082 --speed 200%
   mirror inspect traffic.avro --where 'status >= 500' -v
   mirror convert traffic.avro traffic.har
@@ -91,6 +94,9 @@ pub(crate) enum Command {
     Inspect(Box<InspectArgs>),
     /// Make one recording of several, of saved captures, in another format, or of some exchanges only.
     Convert(Box<ConvertArgs>),
+    /// Have the kernel send connections to the proxy without their clients' doing (--transparent), and undo it.
+    #[command(subcommand)]
+    Redirect(Box<RedirectArgs>),
     /// Print what `--capture` can listen on, with addresses and link types.
     Interfaces,
     /// Print the JSON Schema of the YAML file.

@@ -14,8 +14,8 @@ mod there {
     use mirror::engine::Engine;
     use mirror::telemetry::Telemetry;
     pub(crate) use mirror_capture::SOURCE;
-    use mirror_capture::listener::{CapabilitySet, Captures};
     pub(crate) use mirror_capture::listener::Running as Listener;
+    use mirror_capture::listener::{CapabilitySet, Captures};
 
     /// All captures, opened and not yet read.
     pub(crate) struct Opened(Captures);

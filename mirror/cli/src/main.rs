@@ -24,6 +24,7 @@ mod interfaces;
 mod interrupt;
 mod listener;
 mod log;
+mod redirect;
 mod reload;
 mod replay;
 mod run;
@@ -66,6 +67,7 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Interfaces => say::all(&interfaces::list()?),
         Action::Convert(convert) => convert::run(&convert),
         Action::Inspect(inspect) => inspect::run(&inspect),
+        Action::Redirect(asked) => redirect::run(&asked),
         Action::Schema => say::all(&documents::schema()?),
         Action::Completions(shell) => say::all(&documents::completions(shell)),
         Action::Man => say::all(&documents::man()?),
