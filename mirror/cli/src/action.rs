@@ -37,7 +37,9 @@ pub(crate) enum Action {
     Convert(Box<Convert>),
     Schema,
     Completions(Shell),
-    Man,
+    Man {
+        folder: Option<PathBuf>,
+    },
     Demo {
         requests: u64,
     },
@@ -91,7 +93,7 @@ impl Action {
             Some(Command::Inspect(arguments)) => Action::Inspect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
-            Some(Command::Man) => Action::Man,
+            Some(Command::Man { folder }) => Action::Man { folder },
             Some(Command::Demo { requests }) => Action::Demo { requests },
         })
     }

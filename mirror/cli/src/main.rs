@@ -25,6 +25,7 @@ mod interfaces;
 mod interrupt;
 mod listener;
 mod log;
+mod notify;
 mod reload;
 mod replay;
 mod run;
@@ -67,7 +68,8 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Inspect(inspect) => inspect::run(&inspect),
         Action::Schema => say(&documents::schema()?),
         Action::Completions(shell) => say(&documents::completions(shell)),
-        Action::Man => say(&documents::man()?),
+        Action::Man { folder: None } => say(&documents::man()?),
+        Action::Man { folder: Some(folder) } => documents::man_pages(&folder).map(|()| ExitCode::SUCCESS),
         Action::Demo { requests } => demo::run(requests),
     }
 }

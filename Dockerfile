@@ -1,0 +1,26 @@
+# The image: `mirror`, which runs as a user of its own on a read-only root, and `nft`, with which `mirror redirect` sets up a pod's redirect.
+#
+#     docker build -t mirror .                              # builds the program
+#     make dist && docker build --target prebuilt -t mirror .   # takes what is built; needs no base image
+ARG BUILDER=rust:1-bookworm
+
+FROM scratch AS base
+USER 2102:2102
+ENTRYPOINT ["/usr/bin/mirror"]
+
+# Where packaging/rootfs.sh has made a root file system.
+FROM base AS prebuilt
+ARG ROOTFS=dist/rootfs
+COPY ${ROOTFS} /
+
+FROM ${BUILDER} AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake g++ libpcap-dev nftables \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN packaging/static.sh target/mirror \
+    && packaging/rootfs.sh /rootfs target/mirror=/usr/bin/mirror /usr/sbin/nft
+
+FROM base
+COPY --from=build /rootfs /
