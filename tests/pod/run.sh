@@ -24,7 +24,7 @@ if [ "${1:-}" = --within ]; then
     build() {
         buildah bud --quiet --isolation chroot "$@" >/dev/null
     }
-    cd "$MIRROR_TEST_PODS"
+    pushd "$MIRROR_TEST_PODS" >/dev/null
     # A few MB in place of a hundred; nobody debugs in there.
     strip -o mirror "$MIRROR"
     "$top/packaging/rootfs.sh" image/dist/rootfs mirror=/usr/bin/mirror "$(command -v nft)"
@@ -35,6 +35,7 @@ if [ "${1:-}" = --within ]; then
     # What keeps a pod's namespaces, as it does nothing else.
     "$top/packaging/rootfs.sh" pause/rootfs "$(command -v sleep)=/pause"
     build -f "$here/pause.Dockerfile" -t localhost/pause pause
+    popd >/dev/null
     exec "$@"
 fi
 

@@ -41,7 +41,7 @@ impl Pods {
         path
     }
 
-    /// Starts what a file of `tests/pod` says, with these words of it replaced. Where `containers` are up it gives the address of the pod.
+    /// Starts what a file of `tests/pod` says, with these words of it replaced. It gives the address of the pod.
     ///
     /// # Panics
     /// When it is refused, or an init container fails.
@@ -74,7 +74,8 @@ impl Drop for Pods {
                 eprintln!("{name} said: {}", Container::named(name).said());
             }
         }
-        let _ = Command::new("podman").args(["pod", "rm", "--all", "--force"]).stdout(Stdio::null()).status();
+        let _ =
+            Command::new("podman").args(["pod", "rm", "--all", "--force", "--time=0"]).stdout(Stdio::null()).status();
     }
 }
 
@@ -160,11 +161,9 @@ impl Container {
     /// When there are none.
     #[track_caller]
     pub fn summary(&self) -> Summary {
-        let said = self.said();
-        // The log before the table is of other lines, and of runs before the last.
-        let end = said.rfind(" exchanges seen").unwrap_or_else(|| panic!("no summary: {said}"));
-        let start = said[..end].rfind('\n').map_or(0, |newline| newline + 1);
-        let summary = Summary::parse(&said[start..]).unwrap_or_else(|| panic!("no summary: {said}"));
+        // On stdout, which has nothing else; the log is on stderr.
+        let said = podman(&["logs", &self.0]);
+        let summary = Summary::parse(&said).unwrap_or_else(|| panic!("no summary: {said}"));
         summary.assert_exact();
         summary
     }

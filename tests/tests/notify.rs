@@ -27,8 +27,7 @@ fn the_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
 #[test]
 fn a_service_manager_that_is_gone_is_no_reason_to_end() {
     let upstream = Server::ok();
-    let mirror =
-        Mirror::start_through("NOTIFY_SOCKET=/nowhere exec \"$@\"", &Config::upstream(upstream.address()));
+    let mirror = Mirror::start_through("NOTIFY_SOCKET=/nowhere exec \"$@\"", &Config::upstream(upstream.address()));
     mirror.wait_log("the service manager cannot be told: READY=1");
     mirror.terminate();
 }

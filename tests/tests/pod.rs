@@ -73,7 +73,7 @@ impl Rig {
         let ran = run_to_end(&self.recordings, &["inspect", "traffic.avro", "--json"]);
         let said = String::from_utf8_lossy(&ran.stdout).into_owned();
         let lines = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
-        lines.map(|line| line["target"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()).collect()
+        lines.map(|line| line["request"]["target"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()).collect()
     }
 }
 
