@@ -11,7 +11,7 @@ version=3.8.0
 tools=$PWD/target/tools
 PATH=$tools/bin:$PATH
 
-if [ "$(cargo-deb --version 2>/dev/null)" != $version ]; then
+if [ "$(cargo-deb --version 2>/dev/null)" != "cargo-deb $version" ]; then
     echo "deb: building cargo-deb, which takes a minute or two"
     # It runs for a second: to be built fast is worth more than to run fast.
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$tools/build \
@@ -28,4 +28,4 @@ gzip -9 -n $package/man/*.1
 "$binary" completions bash > $package/completions/mirror
 "$binary" completions zsh > $package/completions/_mirror
 "$binary" completions fish > $package/completions/mirror.fish
-cargo-deb --package mirror-cli --no-build --no-strip --locked --output "$folder/"
+cargo-deb --quiet --package mirror-cli --no-build --no-strip --locked --output "$folder/"
