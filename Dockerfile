@@ -1,4 +1,5 @@
-# The image: `mirror`, which runs as a user of its own on a read-only root, and `nft`, with which `mirror redirect` sets up a pod's redirect.
+# The image: `mirror`, which runs as a user of its own on a read-only root, and what `mirror redirect` runs in an
+# init container, `nft` and `ip`.
 #
 #     docker build -t mirror .                              # builds the program
 #     make dist && docker build --target prebuilt -t mirror .   # takes what is built; needs no base image
@@ -15,12 +16,12 @@ COPY ${ROOTFS} /
 
 FROM ${BUILDER} AS build
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake g++ libpcap-dev nftables \
+    && apt-get install -y --no-install-recommends cmake g++ iproute2 libpcap-dev nftables \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN packaging/static.sh target/mirror \
-    && packaging/rootfs.sh /rootfs target/mirror=/usr/bin/mirror /usr/sbin/nft
+    && packaging/rootfs.sh /rootfs target/mirror=/usr/bin/mirror /usr/sbin/nft "$(command -v ip)=/usr/sbin/ip"
 
 FROM base
 COPY --from=build /rootfs /

@@ -8,7 +8,7 @@ mkdir dist
 packaging/static.sh dist/mirror
 packaging/deb.sh dist/mirror dist
 cp -r target/package/man target/package/completions dist/
-packaging/rootfs.sh dist/rootfs dist/mirror=/usr/bin/mirror "$(command -v nft || echo /usr/sbin/nft)"
+packaging/rootfs.sh dist/rootfs dist/mirror=/usr/bin/mirror "$(command -v nft)=/usr/sbin/nft" "$(command -v ip)=/usr/sbin/ip"
 tar -C dist/rootfs --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -czf dist/rootfs.tar.gz .
 sums=$(cd dist && find . -type f ! -path './rootfs/*' -printf '%P\n' | sort | xargs sha256sum)
 tee dist/SHA256SUMS <<< "$sums"

@@ -27,7 +27,7 @@ if [ "${1:-}" = --within ]; then
     pushd "$MIRROR_TEST_PODS" >/dev/null
     # A few MB in place of a hundred; nobody debugs in there.
     strip -o mirror "$MIRROR"
-    "$top/packaging/rootfs.sh" image/dist/rootfs mirror=/usr/bin/mirror "$(command -v nft)"
+    "$top/packaging/rootfs.sh" image/dist/rootfs mirror=/usr/bin/mirror "$(command -v nft)=/usr/sbin/nft" "$(command -v ip)=/usr/sbin/ip"
     build --target prebuilt -f "$top/Dockerfile" -t localhost/mirror image
     "$top/packaging/rootfs.sh" app/rootfs "$(command -v nginx)=/usr/sbin/nginx"
     cp "$here/nginx.conf" app/
