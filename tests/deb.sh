@@ -28,7 +28,7 @@ refuse() {
 for program in mmdebstrap apt-get dpkg-deb systemctl; do
     command -v "$program" >/dev/null || skip "there is no $program here"
 done
-isolated=(unshare --net --mount --pid --fork --kill-child)
+isolated=(setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child)
 "${isolated[@]}" true 2>/dev/null || skip "namespaces may not be made here"
 
 folder=$(mktemp -d)

@@ -25,6 +25,10 @@ if [ "${1:-}" = --within ]; then
         buildah bud --quiet --isolation chroot "$@" >/dev/null
     }
     pushd "$MIRROR_TEST_PODS" >/dev/null
+    # What keeps a pod's namespaces, as it does nothing else. On it is tried whether podman works here at all.
+    "$top/packaging/rootfs.sh" pause/rootfs "$(command -v sleep)=/pause"
+    build -f "$here/pause.Dockerfile" -t localhost/pause pause 2>log || skip "buildah does not work here: $(tail -n 1 log)"
+    podman run --rm --entrypoint /pause localhost/pause 0 >/dev/null 2>log || skip "podman does not work here: $(tail -n 1 log)"
     # A few MB in place of a hundred; nobody debugs in there.
     strip -o mirror "$MIRROR"
     "$top/packaging/rootfs.sh" image/dist/rootfs mirror=/usr/bin/mirror "$(command -v nft)=/usr/sbin/nft" "$(command -v ip)=/usr/sbin/ip"
@@ -32,9 +36,6 @@ if [ "${1:-}" = --within ]; then
     "$top/packaging/rootfs.sh" app/rootfs "$(command -v nginx)=/usr/sbin/nginx"
     cp "$here/nginx.conf" app/
     build -f "$here/nginx.Dockerfile" -t localhost/nginx app
-    # What keeps a pod's namespaces, as it does nothing else.
-    "$top/packaging/rootfs.sh" pause/rootfs "$(command -v sleep)=/pause"
-    build -f "$here/pause.Dockerfile" -t localhost/pause pause
     popd >/dev/null
     exec "$@"
 fi
@@ -44,7 +45,8 @@ fi
 for program in podman buildah runc conmon nft nginx python3; do
     command -v "$program" >/dev/null || skip "there is no $program here"
 done
-isolated=(unshare --net --mount --pid --fork --kill-child --mount-proc)
+# They end with this script, even when that is killed.
+isolated=(setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc)
 "${isolated[@]}" true 2>/dev/null || skip "namespaces may not be made here"
 "${isolated[@]}" nft add table inet mirror 2>/dev/null || skip "nft does not work in a namespace here"
 
@@ -91,5 +93,5 @@ END
 # Not in the foreground, where a signal to this script alone would wait for its end.
 "${isolated[@]}" "$0" --within "$@" &
 child=$!
-trap 'kill "$child"; wait "$child" || true; exit 1' INT TERM HUP
+trap 'kill -KILL "$child"; wait "$child" || true; exit 1' INT TERM HUP
 wait "$child"
