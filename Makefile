@@ -35,7 +35,7 @@ test-pod: ## Real pods by podman: a sidecar with its redirect; as root
 
 .PHONY: test-deb
 test-deb: ## The .deb installed, run, removed and purged in a system made for it; as root
-	@tests/setup.sh dist deb
+	@tests/setup.sh dist deb pods
 	$(CARGO) build
 	tests/deb.sh $(DEB)
 

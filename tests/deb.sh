@@ -44,12 +44,14 @@ fi
 
 # The names in it, in a line each: `libc6 (>= 2.34), libpcap0.8 | other`.
 depends=$(dpkg-deb -f "$deb" Depends | tr ',' '\n' | sed 's/^ *//; s/[ (|].*//; /^$/d' | paste -sd,)
+# systemd for the service; it is not started but in a container.
+include=systemd,systemd-sysv${depends:+,$depends}
 root=$folder/root
 # From where the machine itself has its packages.
 # shellcheck disable=SC2016
 sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' | sort -u)
 codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-unshare --mount mmdebstrap --quiet --mode=root --variant=essential ${depends:+"--include=$depends"} "$codename" "$root" - \
+unshare --mount mmdebstrap --quiet --mode=root --variant=essential --include="$include" "$codename" "$root" - \
     <<< "$sources" > "$folder/log" 2>&1 || skip "no system to install it in could be made: $(grep '^E:' "$folder/log" | head -n 1)"
 mkdir -p "$root/run" "$root/proc"
 cp "$deb" "$root/mirror.deb"
@@ -81,6 +83,9 @@ for file in man/man1/mirror.1.gz man/man1/mirror-replay.1.gz bash-completion/com
 done
 # What the unit runs, until systemd would stop it.
 check "it starts, and ends when it is told to" within timeout --preserve-status --signal=TERM 2 /usr/bin/mirror run /etc/mirror/mirror.yaml > "$folder/log" 2>&1
+
+# Which says itself what it did, or why it was skipped.
+tests/pod/podman.sh tests/pod/service.sh "$root" || fail "the service"
 
 echo '# ours' >> "$root/etc/mirror/mirror.yaml"
 check "it is removed" within dpkg --remove mirror > "$folder/log" 2>&1

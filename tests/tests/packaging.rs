@@ -33,8 +33,9 @@ fn root(drop_ins: &[&str]) -> Folder {
     std::fs::create_dir_all(root.path("usr/lib/systemd")).expect("a folder of our own");
     let host = Command::new("cp").args(["-r", "/usr/lib/systemd/system"]).arg(root.path("usr/lib/systemd")).output();
     quiet(&host.expect("cp"));
-    for program in ["mirror", "kill"] {
-        quiet(&Command::new("install").args(["-m755", "/dev/null"]).arg(bin.join(program)).output().expect("install"));
+    std::fs::create_dir(root.path("bin")).expect("a folder of our own");
+    for program in [bin.join("mirror"), root.path("bin/sh")] {
+        quiet(&Command::new("install").args(["-m755", "/dev/null"]).arg(program).output().expect("install"));
     }
     for unit in ["mirror.service", "mirror-redirect.service"] {
         std::fs::copy(packaging("systemd").join(unit), units.join(unit)).expect("a unit");
