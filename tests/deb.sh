@@ -67,6 +67,9 @@ install() {
 disabled() {
     [ "$(systemctl --root="$root" is-enabled "$1" 2>/dev/null)" = disabled ]
 }
+leftovers() {
+    find "$root/etc" "$root/usr" "$root/var/lib/dpkg/info" "$root/var/lib/systemd" -name 'mirror*' | grep .
+}
 
 check "it installs" install
 check "the program runs" within /usr/bin/mirror --version > "$folder/log"
@@ -96,5 +99,6 @@ check "it installs again" install
 check "the settings stay what they were" grep -qx '# ours' "$root/etc/mirror/mirror.yaml"
 check "it is purged" within dpkg --purge mirror > "$folder/log" 2>&1
 check "the settings are gone" refuse test -e "$root/etc/mirror"
-check "nothing is left" refuse grep -rl mirror "$root/etc/systemd" "$root/var/lib/dpkg/info" "$root/var/lib/systemd"
+# But for recordings, which nobody gets back.
+check "nothing is left" refuse leftovers
 echo "the .deb: $passed passed, 0 failed"

@@ -60,8 +60,8 @@ impl Pods {
         let infra = podman(&["pod", "inspect", pod, "--format", "{{.InfraContainerID}}"]);
         let inspected = Container(infra.trim().to_owned()).inspect();
         let networks = inspected["NetworkSettings"]["Networks"].as_object().expect("networks").values();
-        let addresses = networks.filter_map(|network| network["IPAddress"].as_str()?.parse().ok());
-        addresses.last().unwrap_or_else(|| panic!("{pod} has no address"))
+        let mut addresses = networks.filter_map(|network| network["IPAddress"].as_str()?.parse().ok());
+        addresses.next().unwrap_or_else(|| panic!("{pod} has no address"))
     }
 }
 
