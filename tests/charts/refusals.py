@@ -62,7 +62,7 @@ REFUSED = [
     (over(SIDECAR, sidecar__redirect__inboundPorts=[]), "sidecar.redirect.inboundPorts: give the application's ports"),
     (over(SIDECAR, sidecar__redirect__inboundPorts=[9900]), "sidecar.redirect.inboundPorts: 9900 is mirror's own"),
     (over(SIDECAR, sidecar__redirect__mode="tproxy", sidecar__redirect__egress=True), "sidecar.redirect.egress, sidecar.redirect.local: with tproxy mirror is root"),
-    (over(SIDECAR, sidecar__redirect__meshUid=2102), "sidecar.redirect.meshUid: 2102 is mirror's own user too"),
+    (over(SIDECAR, sidecar__redirect__meshUid=2110), "sidecar.redirect.meshUid: 2110 is mirror's own user too"),
     (over(SIDECAR, sidecar__redirect__meshUid=1337), "sidecar.redirect.port: 15001 is one of Istio's in the same pod"),
     (over(SIDECAR, sidecar__redirect__meshUid=1337, sidecar__redirect__inboundPorts="all"), "sidecar.redirect.meshUid: name the application's ports"),
     (over(SIDECAR, sidecar__redirect__meshUid=7, sidecar__redirect__exempt__uids=[7]), "sidecar.redirect.exempt.uids: 7 is meshUid"),

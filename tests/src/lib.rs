@@ -29,6 +29,7 @@ pub mod middleware;
 mod names;
 mod namespace;
 pub mod nginx;
+pub mod pod;
 mod process;
 pub mod recording;
 pub mod redirected;

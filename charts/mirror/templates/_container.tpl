@@ -2,7 +2,7 @@
 {{- define "mirror.securityContext" -}}
 {{- $tproxy := and (eq .Values.mode "sidecar") (eq .Values.sidecar.interception "redirect") (eq .Values.sidecar.redirect.mode "tproxy") -}}
 {{- $own := dict
-    "runAsUser" 2102 "runAsGroup" 2102 "runAsNonRoot" true "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false
+    "runAsUser" 2110 "runAsGroup" 2110 "runAsNonRoot" true "readOnlyRootFilesystem" true "allowPrivilegeEscalation" false
     "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- /*
   Kubernetes gives an added capability to root alone: for other users it knows no ambient ones. A file capability in the image would do, but
@@ -139,7 +139,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext:
-  {{- $own := dict "fsGroup" 2102 "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") }}
+  {{- $own := dict "fsGroup" 2110 "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") }}
   {{- mergeOverwrite $own .Values.podSecurityContext | toYaml | nindent 2 }}
 terminationGracePeriodSeconds: {{ include "mirror.grace" . }}
 {{- with .Values.priorityClassName }}

@@ -40,7 +40,9 @@ pub(crate) enum Action {
     Redirect(Box<Redirect>),
     Schema,
     Completions(Shell),
-    Man,
+    Man {
+        folder: Option<PathBuf>,
+    },
     Demo {
         requests: u64,
     },
@@ -95,7 +97,7 @@ impl Action {
             Some(Command::Redirect(arguments)) => Action::Redirect(Box::new(arguments.resolve()?)),
             Some(Command::Schema) => Action::Schema,
             Some(Command::Completions { shell }) => Action::Completions(shell),
-            Some(Command::Man) => Action::Man,
+            Some(Command::Man { folder }) => Action::Man { folder },
             Some(Command::Demo { requests }) => Action::Demo { requests },
         })
     }

@@ -106,8 +106,11 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Print the man page.
-    Man,
+    /// Print the man page, or write those of all subcommands.
+    Man {
+        /// A folder that gets a page for `mirror` and each of its subcommands.
+        folder: Option<PathBuf>,
+    },
     /// Mirror real traffic between embedded backends, and show what happened.
     Demo {
         /// How many requests.

@@ -24,6 +24,7 @@ mod interfaces;
 mod interrupt;
 mod listener;
 mod log;
+mod notify;
 mod redirect;
 mod reload;
 mod replay;
@@ -70,7 +71,8 @@ fn act(action: Action) -> anyhow::Result<ExitCode> {
         Action::Redirect(asked) => redirect::run(&asked),
         Action::Schema => say::all(&documents::schema()?),
         Action::Completions(shell) => say::all(&documents::completions(shell)),
-        Action::Man => say::all(&documents::man()?),
+        Action::Man { folder: None } => say::all(&documents::man()?),
+        Action::Man { folder: Some(folder) } => documents::man_pages(&folder).map(|()| ExitCode::SUCCESS),
         Action::Demo { requests } => demo::run(requests),
     }
 }

@@ -18,6 +18,7 @@ use crate::hangup::Hangups;
 use crate::interrupt::CUT_SHORT;
 use crate::listener::{self, Listener};
 use crate::log::Log;
+use crate::notify;
 use crate::reload::{self, Reloader};
 use crate::replay::{self, Replay};
 use crate::status::{self, StatusLine, Sums};
@@ -173,6 +174,7 @@ impl Running {
         let mut log = Some(log);
         let replayed = self.replay.as_ref().map(|replay| replay.running.watch());
         let line = StatusLine::new(self.sums.clone(), replayed.clone());
+        notify::tell(notify::READY);
         self.runtime.block_on(async {
             tokio::select! {
                 name = signals.next() => tracing::info!(signal = name, "draining"),
@@ -189,6 +191,7 @@ impl Running {
         let until = std::thread::Builder::new().name("mirror-drain".into());
         let Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, .. } = self;
         admin.draining();
+        notify::tell(notify::STOPPING);
         // What stdout has already is no table's.
         let records_to_stdout = reloader.config().record.iter().any(RecordConfig::is_stdout);
         let cut = listener.as_ref().and_then(Listener::cut);
