@@ -269,6 +269,13 @@ impl Default for Config {
     }
 }
 
+impl ProxyConfig {
+    /// SO_MARK of connections to the upstream, where they have one.
+    pub fn upstream_mark(&self) -> Option<NonZeroU32> {
+        self.mark.or((self.transparent == Some(Transparent::Tproxy)).then_some(DEFAULT_MARK))
+    }
+}
+
 impl Default for ProxyConfig {
     fn default() -> Self {
         ProxyConfig {

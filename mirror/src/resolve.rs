@@ -1,13 +1,44 @@
 //! A host's addresses, looked up again now and then, so that a name that moves is followed without a restart; and this host's own.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Whether an interface of this host has the address: only then can a socket be bound to it. The port is any free one, of UDP, and
-/// given back at once, so that nothing is taken from anyone.
+/// Whether an interface of this host has the address.
 pub fn is_of_this_host(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+    ip.is_loopback() || interfaces().contains(&ip)
+}
+
+/// The addresses of this host's interfaces. Asked for by netlink: that a socket can be bound to an address says nothing where others' may be
+/// (net.ipv4.ip_nonlocal_bind).
+fn interfaces() -> Vec<IpAddr> {
+    let of = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+    };
+    nix::ifaddrs::getifaddrs().map(|all| all.filter_map(of).collect()).unwrap_or_default()
+}
+
+/// This host's addresses, looked up again now and then, as asking for them each time costs too much for each connection.
+#[derive(Debug, Default)]
+pub struct OwnAddresses(Mutex<Option<(Instant, Vec<IpAddr>)>>);
+
+/// How old they may be: an address that was given to this host just now is another's for so long.
+const OWN_ADDRESSES_EVERY: Duration = Duration::from_secs(1);
+
+impl OwnAddresses {
+    /// Whether an interface of this host has the address.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        if ip.is_loopback() {
+            return true;
+        }
+        let mut known = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*known {
+            Some((at, addresses)) if at.elapsed() < OWN_ADDRESSES_EVERY => addresses.contains(&ip),
+            _ => known.insert((Instant::now(), interfaces())).1.contains(&ip),
+        }
+    }
 }
 
 /// One host and port.

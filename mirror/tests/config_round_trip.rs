@@ -101,7 +101,8 @@ prop_compose! {
         let (connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout, detect_timeout) = times;
         ProxyConfig {
             threads, transparent, mark, reuse_port, forwarded,
-            proxy_protocol: ProxyProtocolConfig { accept, send },
+            // Who sends a header would choose what tproxy shows.
+            proxy_protocol: ProxyProtocolConfig { accept: accept && transparent != Some(Transparent::Tproxy), send },
             drain_idle, detect_timeout, connect_timeout, read_timeout, write_timeout, upstream_idle_timeout, keepalive_timeout,
         }
     }
@@ -181,6 +182,7 @@ prop_compose! {
         (format, level) in (select(vec![LogFormat::Auto, LogFormat::Human, LogFormat::Json]), select(vec!["off", "warn,mirror=debug"])),
         (drain_timeout, exit_after) in (period(), of(period())),
     ) -> Config {
+        let drain_timeout = if drain_timeout < proxy.drain_idle { proxy.drain_idle } else { drain_timeout };
         Config {
             listen: ports.iter().map(|port| format!("{listen_host}:{port}").parse().unwrap()).collect(),
             upstream: Some(upstream.parse().unwrap()),

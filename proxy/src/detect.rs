@@ -18,7 +18,7 @@ pub(crate) enum Protocol {
     Tls,
     /// Something else that the client said.
     Other,
-    /// The server spoke first, or the client closed without a word.
+    /// The server spoke first, or nobody for a long time, or the client closed without a word.
     ServerFirst,
 }
 
@@ -32,9 +32,18 @@ const LONGEST_METHOD: usize = 32;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 impl Protocol {
-    /// All there are.
-    pub(crate) const ALL: [Protocol; 6] =
-        [Protocol::Http1, Protocol::Connect, Protocol::Http2, Protocol::Tls, Protocol::Other, Protocol::ServerFirst];
+    /// All that are not proxied.
+    pub(crate) const TUNNELLED: [Protocol; 5] =
+        [Protocol::Connect, Protocol::Http2, Protocol::Tls, Protocol::Other, Protocol::ServerFirst];
+
+    /// Which of [`TUNNELLED`](Self::TUNNELLED) it is.
+    ///
+    /// # Panics
+    /// For HTTP/1.
+    pub(crate) fn tunnelled(self) -> usize {
+        let place = Protocol::TUNNELLED.iter().position(|protocol| *protocol == self);
+        place.expect("HTTP/1 is not tunnelled")
+    }
 
     /// As metrics call it.
     pub(crate) fn label(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! Connections that the proxy makes: to the upstream, or to where a connection was going.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use mirror::config::{Config, DEFAULT_MARK, Transparent};
+use mirror::config::{Config, Transparent};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::route::plain;
+use crate::route::{Route, plain};
 
 /// Ports of connections that have their clients' addresses. To the kernel a client's connection to the application and ours for it would be one and the
 /// same, had they the same port. So they are not of those that systems give to their clients: Linux from 32768, others from 49152.
@@ -42,7 +42,7 @@ impl Dial {
         // Not where the run before began, whose connections the kernel may still remember.
         let turn = RandomState::new().hash_one(()) as u16;
         Dial {
-            mark: config.proxy.mark.or(foreign.then_some(DEFAULT_MARK)),
+            mark: config.proxy.upstream_mark(),
             foreign,
             turn: Arc::new(AtomicU16::new(turn)),
             own: mode.map(|_| Arc::default()),
@@ -54,10 +54,10 @@ impl Dial {
         self.foreign
     }
 
-    /// Notes a client's address, for as long as its connection is open. None where the connection is one of our own, which came back.
-    pub(crate) fn arrived(&self, client: SocketAddr) -> Option<Noted> {
+    /// Notes a client's connection, for as long as it is open. None where it is one of our own, which came back.
+    pub(crate) fn arrived(&self, route: &Route) -> Option<Noted> {
         match &self.own {
-            Some(own) => own.note(client, Side::Arrived),
+            Some(own) => own.note((route.client, route.destination), Side::Arrived),
             None => Some(Noted::nothing()),
         }
     }
@@ -67,7 +67,8 @@ impl Dial {
     /// # Errors
     /// The system's; `ConnectionAborted` where the connection leads back here.
     pub(crate) async fn connect(&self, to: SocketAddr, from: Option<SocketAddr>) -> io::Result<(TcpStream, Noted)> {
-        let from = from.filter(|from| from.is_ipv4() == to.is_ipv4());
+        // From elsewhere nothing is answered on the loopback (but by route_localnet).
+        let from = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !to.ip().is_loopback());
         let stream = match from {
             Some(from) => self.connect_as(to, from.ip()).await?,
             None => self.socket(to)?.connect(to).await?,
@@ -76,7 +77,7 @@ impl Dial {
         // Others' addresses may be those of clients, whose own connections are open. The rules that let these by do not send connections with
         // our mark back here.
         let noted = match &self.own {
-            Some(own) if from.is_none() => own.note(plain(stream.local_addr()?), Side::Made),
+            Some(own) if from.is_none() => own.note((plain(stream.local_addr()?), to), Side::Made),
             _ => Some(Noted::nothing()),
         };
         let looped = || io::Error::new(io::ErrorKind::ConnectionAborted, "the connection leads back to this proxy");
@@ -88,7 +89,7 @@ impl Dial {
         let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..TRIES {
             let from = SocketAddr::new(from, self.next_port());
-            if self.own.as_ref().is_some_and(|own| own.has(from, Side::Arrived)) {
+            if self.own.as_ref().is_some_and(|own| own.has((from, to), Side::Arrived)) {
                 continue;
             }
             let socket = self.socket(to)?;
@@ -128,22 +129,29 @@ impl Dial {
     }
 }
 
-/// The addresses of open connections, by which a proxy that is redirected to itself sees it: a connection that it made comes in again, from the same
-/// address. Whichever side is noted second finds the other.
+/// The ends of open connections, by which a proxy that is redirected to itself sees it: a connection that it made comes in again, from the same
+/// address and on its way to the same. (One of the two says nothing: a port serves for connections to several.) Whichever side is noted second
+/// finds the other.
 #[derive(Debug, Default)]
-pub(crate) struct Own(Mutex<[HashSet<SocketAddr>; 2]>);
+pub(crate) struct Own(Mutex<[Open; 2]>);
+
+/// How many connections there are between two addresses: a moment long the one that ends and the one that begins.
+type Open = HashMap<Between, usize>;
+
+/// From where to where.
+type Between = (SocketAddr, SocketAddr);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
-    /// Clients' ends of connections that came in.
+    /// Those that came in, and to where they were going.
     Arrived,
-    /// Our ends of connections that we made.
+    /// Those that we made.
     Made,
 }
 
-/// An address that is noted until this is dropped.
+/// A connection that is noted until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Noted(Option<(Arc<Own>, SocketAddr, Side)>);
+pub(crate) struct Noted(Option<(Arc<Own>, Between, Side)>);
 
 impl Noted {
     /// None.
@@ -153,29 +161,33 @@ impl Noted {
 }
 
 impl Own {
-    fn note(self: &Arc<Own>, address: SocketAddr, side: Side) -> Option<Noted> {
-        let mut sets = self.lock();
+    fn note(self: &Arc<Own>, between: Between, side: Side) -> Option<Noted> {
+        let mut open = self.lock();
         let other = if side == Side::Arrived { Side::Made } else { Side::Arrived };
-        if sets[other as usize].contains(&address) {
+        if open[other as usize].contains_key(&between) {
             return None;
         }
-        sets[side as usize].insert(address);
-        Some(Noted(Some((self.clone(), address, side))))
+        *open[side as usize].entry(between).or_default() += 1;
+        Some(Noted(Some((self.clone(), between, side))))
     }
 
-    fn has(&self, address: SocketAddr, side: Side) -> bool {
-        self.lock()[side as usize].contains(&address)
+    fn has(&self, between: Between, side: Side) -> bool {
+        self.lock()[side as usize].contains_key(&between)
     }
 
-    fn lock(&self) -> MutexGuard<'_, [HashSet<SocketAddr>; 2]> {
+    fn lock(&self) -> MutexGuard<'_, [Open; 2]> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        if let Some((own, address, side)) = self.0.take() {
-            own.lock()[side as usize].remove(&address);
+        let Some((own, between, side)) = self.0.take() else { return };
+        let mut open = own.lock();
+        let open = &mut open[side as usize];
+        match open.get_mut(&between) {
+            Some(count @ 2..) => *count -= 1,
+            _ => drop(open.remove(&between)),
         }
     }
 }
@@ -187,11 +199,17 @@ mod tests {
     #[test]
     fn a_connection_that_comes_back_is_seen_from_either_side() {
         let own = Arc::new(Own::default());
-        let address: SocketAddr = "10.0.0.1:40000".parse().expect("an address");
-        let made = own.note(address, Side::Made).expect("the first");
-        assert!(own.note(address, Side::Arrived).is_none());
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let [us, there, elsewhere] = ["10.0.0.1:40000", "10.0.0.2:80", "10.0.0.3:80"].map(address);
+        let made = own.note((us, there), Side::Made).expect("the first");
+        assert!(own.note((us, there), Side::Arrived).is_none());
+        let _other = own.note((us, elsewhere), Side::Arrived).expect("the same port, for another's connection");
         drop(made);
-        let _arrived = own.note(address, Side::Arrived).expect("the other is gone");
-        assert!(own.note(address, Side::Made).is_none());
+        let again = [(); 2].map(|()| own.note((us, there), Side::Arrived).expect("the other is gone"));
+        let [one, two] = again;
+        drop(one);
+        assert!(own.note((us, there), Side::Made).is_none(), "one is open yet");
+        drop(two);
+        assert!(own.note((us, there), Side::Made).is_some());
     }
 }

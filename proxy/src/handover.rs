@@ -20,6 +20,12 @@ const QUIET: Duration = Duration::from_millis(200);
 /// How long what was on its way may still come before it shows that the choice was wrong.
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
+/// How long accepting rests when the system has no descriptors for another connection.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many numbers are tried: those of two that leave at once, and of one that stays.
+const NUMBERS: u32 = 3;
+
 /// How long leaving may take. Where nobody else listens, connections come until then.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -31,11 +37,12 @@ pub(crate) async fn leave(listener: &TcpListener, mut take: impl FnMut(TcpStream
     while began.elapsed() < LONGEST
         && let Ok(accepted) = timeout(QUIET, listener.accept()).await
     {
-        if let Ok((socket, _)) = accepted {
-            take(socket);
+        match accepted {
+            Ok((socket, _)) => take(socket),
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
         if chosen.elapsed() > ON_ITS_WAY {
-            number = 1 - number;
+            number = (number + 1) % NUMBERS;
             chosen = choose(listener, number);
         }
     }

@@ -1,6 +1,6 @@
 //! What belongs to one connection and not to the message: RFC 9110 §7.6.1, RFC 9112 §6 and §9.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -30,6 +30,13 @@ pub(crate) fn answer(head: &mut ResponseHeader, client: Version) -> bool {
         }
     }
     client == Version::HTTP_10 && head.remove_header(&TRANSFER_ENCODING).is_some()
+}
+
+/// Lets a request of HTTP/1.0 without a Host be one: pingora makes HTTP/1.1 of it, which has to have one (RFC 9112 §3.2), and is refused.
+pub(crate) fn old(request: &mut RequestHeader, client: Version) {
+    if client == Version::HTTP_10 && !request.headers.contains_key(HOST) {
+        request.set_version(Version::HTTP_10);
+    }
 }
 
 /// Makes a request's length one number. pingora lets the same one pass twice, or as a list.

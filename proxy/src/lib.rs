@@ -1,7 +1,7 @@
 //! The way in that stands in the path: an HTTP/1.1 proxy on pingora that offers every exchange to the mirror engine.
 //!
 //! ```text
-//!  downstream ──▶ listener ──▶ thread 1..n: pingora ──▶ upstream
+//!  downstream ──▶ listener ──▶ thread 1..n: door ──▶ pingora ──▶ upstream, or where it was going
 //!                                  │ hooks (service)
 //!                                  ▼
 //!                                 Tee ──▶ ExchangeWriter ──▶ engine

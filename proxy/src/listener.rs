@@ -12,6 +12,9 @@ const BACKLOG: i32 = 65_535;
 const NO_NET_ADMIN: &str = "tproxy takes CAP_NET_ADMIN: `setcap cap_net_admin+ep` on the program, AmbientCapabilities=CAP_NET_ADMIN in its unit, \
      or `redirect`, which takes none";
 
+const NO_MARK: &str = "proxy.mark, which tproxy has too, takes CAP_NET_ADMIN: `setcap cap_net_admin+ep` on the program, \
+     AmbientCapabilities=CAP_NET_ADMIN in its unit";
+
 /// Sockets that listen; dropping them stops that.
 pub struct Listeners(pub(crate) Vec<TcpListener>);
 
@@ -83,11 +86,19 @@ fn listen(at: SocketAddr, dual_stack: bool, config: &ProxyConfig) -> std::io::Re
     if config.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    if config.transparent == Some(Transparent::Tproxy) {
-        take_foreign(&socket, at).map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => std::io::Error::new(error.kind(), NO_NET_ADMIN),
+    let told = |why| {
+        move |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => std::io::Error::new(error.kind(), why),
             _ => error,
-        })?;
+        }
+    };
+    if config.transparent == Some(Transparent::Tproxy) {
+        take_foreign(&socket, at).map_err(told(NO_NET_ADMIN))?;
+    }
+    // Connections to the upstream are marked, each when it is made: what would be refused then is told now.
+    if let Some(mark) = config.upstream_mark() {
+        let other = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        other.set_mark(mark.get()).map_err(told(NO_MARK))?;
     }
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;

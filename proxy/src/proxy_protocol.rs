@@ -12,6 +12,8 @@ use ppp::{HeaderResult, v1, v2};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
+use crate::route::Route;
+
 /// The longest header of version 2 that is read, in bytes: 52, and what else its sender has to say.
 const LONGEST: usize = 4096;
 
@@ -97,7 +99,7 @@ fn of_v2(addresses: v2::Addresses) -> Option<Ends> {
 /// Reads the header; what came behind it is left in `read`.
 ///
 /// # Errors
-/// `InvalidData` where there is none, `TimedOut` where it did not come, and those of the connection.
+/// `InvalidData` where there is none, `TimedOut` where it did not come, and those of the connection; `UnexpectedEof` where it ended without a word.
 pub(crate) async fn read(socket: &mut TcpStream, read: &mut BytesMut) -> io::Result<Option<Ends>> {
     let header = async {
         loop {
@@ -107,16 +109,26 @@ pub(crate) async fn read(socket: &mut TcpStream, read: &mut BytesMut) -> io::Res
                 Err(NoHeader) => return Err(io::ErrorKind::InvalidData.into()),
             }
             if socket.read_buf(read).await? == 0 {
-                return Err(io::ErrorKind::InvalidData.into());
+                let kind = if read.is_empty() { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::InvalidData };
+                return Err(kind.into());
             }
         }
     };
     tokio::time::timeout(WITHIN, header).await?
 }
 
-/// A header that names these ends. Where they are of different families, none can: then it says so, as the protocol has it.
-pub(crate) fn header(version: ProxyProtocolVersion, ends: Ends) -> Vec<u8> {
-    let Ends { client, server } = ends;
+/// What a connection to the application is to begin with. The application's own calls go to others, who know of no header.
+pub(crate) fn preamble(version: Option<ProxyProtocolVersion>, route: &Route) -> Option<Vec<u8>> {
+    let ends = Ends { client: route.client, server: route.server };
+    Some(header(version.filter(|_| !route.egress)?, ends))
+}
+
+/// A header that names these ends. Where they are of different families, both are told as IPv6.
+fn header(version: ProxyProtocolVersion, ends: Ends) -> Vec<u8> {
+    let Ends { mut client, mut server } = ends;
+    if client.is_ipv4() != server.is_ipv4() {
+        (client, server) = (as_v6(client), as_v6(server));
+    }
     match version {
         ProxyProtocolVersion::V1 => v1::Addresses::from((client, server)).to_string().into_bytes(),
         ProxyProtocolVersion::V2 => {
@@ -124,6 +136,13 @@ pub(crate) fn header(version: ProxyProtocolVersion, ends: Ends) -> Vec<u8> {
             let built = v2::Builder::with_addresses(proxied, v2::Protocol::Stream, (client, server)).build();
             built.expect("two addresses are shorter than 64 KiB")
         }
+    }
+}
+
+fn as_v6(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        v6 => v6,
     }
 }
 
@@ -152,10 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn some_headers_name_nobody() {
+    fn ends_of_two_families_are_told_as_of_one() {
         let mixed = header(ProxyProtocolVersion::V1, ends("10.0.0.1:1", "[::1]:2"));
+        assert_eq!(String::from_utf8_lossy(&mixed), "PROXY TCP6 ::ffff:10.0.0.1 ::1 1 2\r\n");
+    }
+
+    #[test]
+    fn some_headers_name_nobody() {
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
-        for header in [&mixed[..], b"PROXY UNKNOWN\r\n", local] {
+        for header in [&b"PROXY UNKNOWN\r\n"[..], local] {
             let mut read = BytesMut::from(header);
             assert_eq!(take(&mut read), Ok(Some(None)), "{:?}", header.escape_ascii().to_string());
             assert!(read.is_empty());

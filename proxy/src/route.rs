@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use mirror::config::Transparent;
-use mirror::resolve::is_of_this_host;
+use mirror::resolve::OwnAddresses;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -15,9 +15,11 @@ use crate::dial::Dial;
 pub(crate) struct Route {
     /// The client: the other end, or who a PROXY header says it is.
     pub(crate) client: SocketAddr,
-    /// What the client connected to, as it saw it.
+    /// What the client connected to, as it saw it, or as a PROXY header says.
     pub(crate) server: SocketAddr,
-    /// Whether it was redirected, so that it is to go on to `server`.
+    /// Where the connection was going when it came here.
+    pub(crate) destination: SocketAddr,
+    /// Whether it was redirected, so that it is to go on to `destination`.
     pub(crate) redirected: bool,
     /// Whether it is a call that the application, or somebody else on this host, makes to elsewhere.
     pub(crate) egress: bool,
@@ -65,7 +67,7 @@ impl Route {
     /// When it is gone.
     pub(crate) fn of(socket: &TcpStream) -> io::Result<Route> {
         let (client, server) = (plain(socket.peer_addr()?), plain(socket.local_addr()?));
-        Ok(Route { client, server, redirected: false, egress: false })
+        Ok(Route { client, server, destination: server, redirected: false, egress: false })
     }
 
     /// The same for one that may have been redirected to a socket that listens at one of `listening`.
@@ -77,25 +79,26 @@ impl Route {
         socket: &TcpStream,
         how: Transparent,
         listening: &[SocketAddr],
+        own: &OwnAddresses,
     ) -> Result<Route, (Refused, Route)> {
         let original = original_destination(socket, self.server).filter(|original| *original != self.server);
         self.redirected = match (original, how) {
             (Some(original), _) => {
-                self.server = original;
+                (self.server, self.destination) = (original, original);
                 true
             }
             // TPROXY changes nothing: what is not addressed to the listener was sent here by it.
-            (None, Transparent::Tproxy) => !is_at(self.server, listening),
+            (None, Transparent::Tproxy) => !is_at(self.server, listening, own),
             (None, Transparent::Redirect) => false,
         };
         if !self.redirected {
             return Err((Refused::NotRedirected, self));
         }
-        let to_this_host = is_of_this_host(self.server.ip());
+        let to_this_host = own.contains(self.server.ip());
         if to_this_host && listening.iter().any(|listen| listen.port() == self.server.port()) {
             return Err((Refused::Loop, self));
         }
-        self.egress = !to_this_host && is_of_this_host(self.client.ip());
+        self.egress = !to_this_host && own.contains(self.client.ip());
         Ok(self)
     }
 }
@@ -119,16 +122,20 @@ fn original_destination(socket: &TcpStream, server: SocketAddr) -> Option<Socket
     original.ok()?.as_socket().map(plain)
 }
 
-fn is_at(address: SocketAddr, listening: &[SocketAddr]) -> bool {
+fn is_at(address: SocketAddr, listening: &[SocketAddr], own: &OwnAddresses) -> bool {
     listening.iter().any(|listen| {
         listen.port() == address.port()
-            && (listen.ip() == address.ip() || (listen.ip().is_unspecified() && is_of_this_host(address.ip())))
+            && (listen.ip() == address.ip() || (listen.ip().is_unspecified() && own.contains(address.ip())))
     })
 }
 
 /// IPv4 as such, also on a socket for both.
 pub(crate) fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        // With the scope that a link-local one has.
+        std::net::IpAddr::V6(_) => address,
+        v4 => SocketAddr::new(v4, address.port()),
+    }
 }
 
 #[cfg(test)]
@@ -145,10 +152,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_made_to_the_listener_itself_is_refused() {
         let (socket, other, address) = connection().await;
+        let own = OwnAddresses::default();
         let route = Route::of(&socket).expect("a connection");
         assert_eq!((route.client, route.server), (other.local_addr().expect("an address"), address));
         for how in [Transparent::Redirect, Transparent::Tproxy] {
-            let refused = route.clone().redirected(&socket, how, &[address]);
+            let refused = route.clone().redirected(&socket, how, &[address], &own);
             assert_eq!(refused, Err((Refused::NotRedirected, route.clone())));
         }
     }
@@ -156,14 +164,15 @@ mod tests {
     #[tokio::test]
     async fn what_was_addressed_to_another_came_by_tproxy() {
         let (socket, _other, address) = connection().await;
+        let own = OwnAddresses::default();
         let elsewhere = "127.0.0.1:1".parse().expect("an address");
         let route = Route::of(&socket).expect("a connection");
-        let route = route.redirected(&socket, Transparent::Tproxy, &[elsewhere]).expect("a redirected one");
+        let route = route.redirected(&socket, Transparent::Tproxy, &[elsewhere], &own).expect("a redirected one");
         assert!(route.redirected && !route.egress && route.server == address);
         // As a dual-stack socket's addresses are told.
         let everywhere = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), address.port());
         let route = Route::of(&socket).expect("a connection");
-        let refused = route.clone().redirected(&socket, Transparent::Tproxy, &[everywhere]);
+        let refused = route.clone().redirected(&socket, Transparent::Tproxy, &[everywhere], &own);
         assert_eq!(refused, Err((Refused::NotRedirected, route)));
     }
 }

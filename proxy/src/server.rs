@@ -31,6 +31,9 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// How often the upstream's name is looked up again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a connection that was taken while a shared port was left may take to send its request.
+const JUST_TAKEN: Duration = Duration::from_secs(1);
+
 /// A timer that is always set. Tokio wakes its own driver, by a write to an event descriptor, for each timer that is set while no earlier
 /// one is: without this one, that is each request's time-out.
 const STANDING_TIMER: Duration = Duration::from_millis(500);
@@ -111,15 +114,16 @@ impl Proxy {
             let upstream = config.upstream.as_ref()?;
             Some(Resolver::new(upstream.host(), upstream.port(), RESOLVE_EVERY, config.proxy.connect_timeout.0))
         };
+        let metrics = Metrics::new(telemetry);
         let dial = Dial::new(config);
-        let door = Arc::new(Door::new(config, listeners.addresses(), resolver(), dial.clone(), telemetry));
+        let door =
+            Arc::new(Door::new(config, listeners.addresses(), resolver(), dial.clone(), metrics.clone(), telemetry));
         let ingress = Way::new(INGRESS, ingress, telemetry);
         let egress = egress.map(|tap| Way::new(EGRESS, tap, telemetry));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = config.proxy.threads.map_or(cores, usize::from);
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(AtomicU64::new(0));
-        let metrics = Metrics::new(telemetry);
         let open = connections.clone();
         telemetry.gauge(
             "mirror_proxy_connections",
@@ -197,7 +201,7 @@ impl Proxy {
         let began = Instant::now();
         let until = began + limit;
         let _ = self.stop.send(true);
-        let mut in_time = true;
+        let (mut in_time, mut left) = (true, None);
         let accepts = |proxy: &Proxy| Arc::strong_count(&proxy.accepting) > 1;
         while self.connections.load(Relaxed) > 0 || accepts(&self) {
             if Instant::now() >= until {
@@ -205,7 +209,12 @@ impl Proxy {
                 break;
             }
             // Again and again: a connection may have become idle just now.
-            if began.elapsed() >= self.drain_idle {
+            if !accepts(&self) {
+                left.get_or_insert_with(Instant::now);
+            }
+            // What was taken last has not said anything yet.
+            let heard = !self.shared || left.is_some_and(|left| left.elapsed() >= JUST_TAKEN);
+            if heard && began.elapsed() >= self.drain_idle {
                 for thread in &self.threads {
                     let app = thread.app.clone();
                     thread.runtime.spawn(async move { app.http_cleanup().await });
@@ -251,7 +260,7 @@ impl Thread {
 async fn serve(socket: TcpStream, door: Arc<Door>, app: App, shutdown: watch::Receiver<bool>, _open: Open) {
     match nonblocking(socket) {
         Ok(socket) => {
-            if let Some(arrived) = door.admit(socket).await {
+            if let Some(arrived) = door.admit(socket, shutdown.clone()).await {
                 stream::serve(arrived, |stream| ListeningService::handle_event(stream, app, shutdown)).await;
             }
         }

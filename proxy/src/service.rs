@@ -26,8 +26,8 @@ use crate::connector::{PLAIN, PREAMBLE};
 use crate::dial::Dial;
 use crate::failure::{Failure, failure, kind};
 use crate::hop;
-use crate::proxy_protocol::{self, Ends};
-use crate::route::Route;
+use crate::proxy_protocol;
+use crate::route::{Route, plain};
 use crate::stream::Stream;
 use crate::tee::Tee;
 
@@ -43,7 +43,7 @@ impl Metrics {
         let tunnel = |direction| {
             telemetry.counter(
                 "mirror_proxy_tunnel_bytes_total",
-                "Bytes of upgraded connections, which are tunnelled and not mirrored.",
+                "Bytes of connections that are tunnelled and not mirrored: upgraded ones, and redirected ones that are not HTTP/1.",
                 ("direction", direction),
             )
         };
@@ -137,7 +137,7 @@ impl Service {
     /// Where a redirected connection goes on to, where that is not the upstream.
     fn onward(&self, session: &Session) -> Option<SocketAddr> {
         let route = route(session)?;
-        (route.goes_on() || self.upstream.is_none()).then_some(route.server)
+        (route.goes_on() || self.upstream.is_none()).then_some(route.destination)
     }
 
     /// Whom a request goes to, in words.
@@ -161,12 +161,9 @@ impl Service {
             peer.options.bind_to = Some(bind);
             peer.group_key = hash(&client.ip());
         }
-        // The application's own calls go to others, who know of no header.
-        if let Some(version) = self.announce.filter(|_| !route.egress) {
-            let ends = Ends { client: route.client, server: route.server };
-            let header = proxy_protocol::header(version, ends);
-            peer.group_key = hash(&header);
-            peer.options.extra_proxy_headers.insert(PREAMBLE.to_owned(), header);
+        if let Some(preamble) = proxy_protocol::preamble(self.announce, route) {
+            peer.group_key = hash(&(&preamble, route.client));
+            peer.options.extra_proxy_headers.insert(PREAMBLE.to_owned(), preamble);
         }
     }
 }
@@ -178,8 +175,7 @@ fn hash(of: &impl Hash) -> u64 {
 }
 
 fn client(session: &Session) -> Option<SocketAddr> {
-    let address = session.client_addr()?.as_inet()?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    session.client_addr()?.as_inet().copied().map(plain)
 }
 
 #[async_trait]
@@ -263,6 +259,7 @@ impl ProxyHttp for Service {
         _: &mut Tee,
     ) -> Result<()> {
         hop::one_length(request)?;
+        hop::old(request, session.req_header().version);
         if self.forwarded {
             if let Some(client) = client(session) {
                 let before = request.headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());

@@ -5,13 +5,20 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mirror::telemetry::Counter;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// How much is read at once, in bytes: as bodies are.
 const READ: usize = 64 * 1024;
+
+/// How long a connection may be silent before its other end is asked whether it is still there, and how often it is asked before it is taken for gone:
+/// a tunnel may be idle for as long as its ends like, but not for ever where one of them has vanished. A minute is below what firewalls and
+/// load balancers commonly forget connections after.
+const ALIVE: Duration = Duration::from_secs(60);
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+const ALIVE_TRIES: u32 = 4;
 
 /// Passes what was `read` of the client, and then all that comes, both ways, until both sides have ended or one breaks. An end of one side is
 /// passed on as such, and the other goes on.
@@ -24,16 +31,25 @@ pub(crate) async fn pass(
     read: BytesMut,
     [up, down]: [&Counter; 2],
 ) -> io::Result<()> {
+    for socket in [&*client, server] {
+        keep_alive(socket)?;
+        // A tunnel that is cut, be it by the end of a drain, has not ended, and whoever is left is told so.
+        reset(socket);
+    }
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let both =
         tokio::try_join!(flow(from_client, to_server, read, up), flow(from_server, to_client, BytesMut::new(), down));
-    if both.is_err() {
-        // Whoever is left is told that it broke, and did not end.
-        reset(client);
-        reset(server);
+    both?;
+    for socket in [client, server] {
+        SockRef::from(&*socket).set_linger(None)?;
     }
-    both.map(drop)
+    Ok(())
+}
+
+fn keep_alive(socket: &TcpStream) -> io::Result<()> {
+    let alive = TcpKeepalive::new().with_time(ALIVE).with_interval(ALIVE_EVERY).with_retries(ALIVE_TRIES);
+    SockRef::from(socket).set_tcp_keepalive(&alive)
 }
 
 /// Has a connection end by RST when it is dropped, as one does that was refused or broke.

@@ -215,4 +215,6 @@ fn an_http_1_0_client_needs_no_host() {
     client.send("GET / HTTP/1.0\r\n\r\n");
     assert_eq!(client.response().text(), "ok");
     target.wait_request();
+    // One of HTTP/1.1 would be refused without it.
+    assert_eq!(upstream.wait_request().start_line(), "GET / HTTP/1.0");
 }

@@ -16,7 +16,15 @@ fn behind_one_port(listen: SocketAddr, upstream: &Server, target: &Server) -> Co
         .shadow_with("target", target.address(), json!({ "queue": 100_000 }))
         .set("listen", listen.to_string())
         .set("proxy.reuse_port", true)
-        .set("proxy.drain_idle", "1s")
+}
+
+/// Asks over a new connection each time, until it is told to end.
+fn ask_anew(address: SocketAddr, asked: &AtomicU64, ended: &AtomicBool) {
+    while !ended.load(Relaxed) {
+        let answer = Conn::open(address).exchange("GET /anew HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer.status(), 200);
+        asked.fetch_add(1, Relaxed);
+    }
 }
 
 /// Clients that keep their connections, and one that opens one for each request.
@@ -27,25 +35,20 @@ fn one_takes_the_others_place_without_an_error() {
     }
     let (upstream, target) = (Server::ok(), Server::ok());
     let any = "127.0.0.1:0".parse().expect("an address");
-    let mut serving = Mirror::start(behind_one_port(any, &upstream, &target));
+    let settings = |listen| behind_one_port(listen, &upstream, &target).set("proxy.drain_idle", "1s");
+    let mut serving = Mirror::start(settings(any));
     let address = serving.address();
     let load = wrk::begin(address, 4);
     let (asked, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut seen = 0;
     let of_others = std::thread::scope(|scope| {
-        let anew = scope.spawn(|| {
-            while !ended.load(Relaxed) {
-                let answer = Conn::open(address).exchange("GET /anew HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-                assert_eq!(answer.status(), 200);
-                asked.fetch_add(1, Relaxed);
-            }
-        });
+        let anew = scope.spawn(|| ask_anew(address, &asked, &ended));
         for _ in 0..TIMES {
             let before = asked.load(Relaxed);
             wait_for("requests", WITHIN, || {
                 (asked.load(Relaxed) >= before + BETWEEN || anew.is_finished()).then_some(())
             });
-            let next = Mirror::start(behind_one_port(address, &upstream, &target));
+            let next = Mirror::start(settings(address));
             let replaced = std::mem::replace(&mut serving, next).terminate();
             assert_eq!(replaced.sink("target").delivered, replaced.seen, "{replaced:#?}");
             seen += replaced.seen;
@@ -60,6 +63,35 @@ fn one_takes_the_others_place_without_an_error() {
     let answered = of_others + asked.load(Relaxed);
     // What was under way when wrk ended is seen and has no answer.
     assert!((answered..=answered + 4).contains(&seen), "{answered} answered, {seen} seen");
+}
+
+/// What is taken while a port is left is answered, also where idle connections have no time to speak; and of three, two may leave at once.
+#[test]
+fn what_comes_last_is_answered() {
+    let (upstream, target) = (Server::ok(), Server::ok());
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let first = Mirror::start(behind_one_port(any, &upstream, &target));
+    let address = first.address();
+    let [second, stays] = [(); 2].map(|()| Mirror::start(behind_one_port(address, &upstream, &target)));
+    let (asked, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let clients = [(); 3].map(|()| scope.spawn(|| ask_anew(address, &asked, &ended)));
+        let more = |count| {
+            let before = asked.load(Relaxed);
+            wait_for("requests", WITHIN, || {
+                let is_over = clients.iter().any(|client| client.is_finished());
+                (asked.load(Relaxed) >= before + count || is_over).then_some(())
+            });
+        };
+        more(BETWEEN);
+        let leaving = [first, second];
+        leaving.iter().for_each(|leaves| leaves.signal(libc::SIGTERM));
+        leaving.into_iter().for_each(|leaves| drop(leaves.wait_exit().summary()));
+        more(BETWEEN);
+        ended.store(true, Relaxed);
+        clients.into_iter().for_each(|client| client.join().expect("no error"));
+    });
+    stays.terminate();
 }
 
 #[test]

@@ -250,7 +250,9 @@ fn what_cannot_be_reached_is_told() {
         assert_eq!(tunnel.to_any_end(), b"", "and what is none of HTTP is reset");
     }
     let metrics = hosts.server().within(|| mirror.metrics());
-    assert_eq!(metrics.sum("mirror_proxy_tunnels_total", &["protocol=\"tls\""]), hosts.servers(APP).len() as f64);
+    let tls = |name| metrics.sum(name, &["protocol=\"tls\""]);
+    assert_eq!(tls("mirror_proxy_tunnels_unopened_total"), hosts.servers(APP).len() as f64);
+    assert_eq!(tls("mirror_proxy_tunnels_total"), 0.0);
     // The admin endpoint is not redirected.
     assert_eq!(hosts.server().within(|| mirror.admin("/readyz").status()), 200);
 }

@@ -168,3 +168,67 @@ fn tls_is_between_the_client_and_the_application() {
         let _ = app.wait();
     });
 }
+
+/// A word without an end of line may be all that is said, as to ZooKeeper.
+#[test]
+fn a_bare_word_is_passed_on() {
+    let Some(hosts) = Hosts::new() else { return };
+    let Some((mirror, _target)) = installed(&hosts, "nft") else { return };
+    let _app = hosts.server().within(|| {
+        Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            assert_eq!(conn.exactly(4), b"ruok");
+            conn.send("imok");
+        })
+    });
+    for server in hosts.servers(APP) {
+        let mut client = hosts.client().within(|| Conn::open(server));
+        client.send("ruok");
+        assert_eq!(client.to_end(), b"imok");
+    }
+    assert_eq!(tunnels(&mirror, &hosts, "other"), hosts.servers(APP).len() as f64);
+}
+
+/// Where the application is told by a header who a client is, a tunnel begins with one too: what the client says is no header.
+#[test]
+fn a_tunnel_begins_with_the_header_that_the_application_asks_for() {
+    let Some(hosts) = Hosts::new() else { return };
+    let Some(_mirror) = hosts.proxy(&["--set=proxy.proxy_protocol.send=v1"]) else { return };
+    hosts.redirect(&format!("install --inbound all --to {PROXY}"));
+    let _app = hosts.server().within(|| {
+        Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            let header = conn.until("\r\n");
+            conn.send(header);
+            let said = conn.until("\r\n");
+            conn.send(said);
+        })
+    });
+    for server in hosts.servers(APP) {
+        let mut client = hosts.client().within(|| Conn::open(server));
+        let forged = "PROXY TCP4 192.0.2.6 192.0.2.7 1 2\r\n";
+        client.send(forged);
+        let (family, us) = (if server.is_ipv4() { "TCP4" } else { "TCP6" }, client.local_address());
+        let header = format!("PROXY {family} {} {} {} {}\r\n", us.ip(), server.ip(), us.port(), server.port());
+        assert_eq!(String::from_utf8_lossy(&client.to_end()), format!("{header}{forged}"));
+    }
+}
+
+/// Who has not said what it speaks when the proxy ends has nothing to lose, and holds nothing up.
+#[test]
+fn an_unclear_connection_does_not_hold_up_a_drain() {
+    let Some(hosts) = Hosts::new() else { return };
+    let Some((mirror, _target)) = installed(&hosts, "nft") else { return };
+    let _app = hosts.server().within(|| {
+        Server::script_at((Ipv6Addr::UNSPECIFIED, APP).into(), |mut conn| {
+            conn.to_any_end();
+        })
+    });
+    let mut silent: Vec<Conn> =
+        hosts.servers(APP).into_iter().map(|server| hosts.client().within(|| Conn::open(server))).collect();
+    hosts.server().within(|| {
+        mirror.wait_for(WITHIN, |metrics| metrics.sum("mirror_proxy_connections", &[]) == silent.len() as f64);
+    });
+    mirror.signal(libc::SIGTERM);
+    let exit = mirror.wait_exit();
+    assert!(exit.status.success() && !exit.stderr.contains("drain timeout"), "{exit:#?}");
+    silent.iter_mut().for_each(|client| drop(client.to_any_end()));
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use super::{AdminAddress, ByteSize, Config, Fault, Period};
+use super::{AdminAddress, ByteSize, Config, Fault, Period, Transparent};
 
 mod capture;
 mod filter;
@@ -211,6 +211,14 @@ impl Config {
                 mode,
                 "an address to `listen` on beside it, where connections are redirected to",
             );
+        }
+        if self.proxy.transparent == Some(Transparent::Tproxy) && self.proxy.proxy_protocol.accept {
+            let expected = "false beside `transparent: tproxy`: who sends a header would choose the address that the application is shown";
+            findings.add("proxy.proxy_protocol.accept", true, expected);
+        }
+        if self.proxy.drain_idle > self.drain_timeout {
+            let expected = format!("at most `drain_timeout`, {}, after which all is cut", self.drain_timeout);
+            findings.add("proxy.drain_idle", self.proxy.drain_idle, expected);
         }
         for (key, period) in [
             ("proxy.detect_timeout", self.proxy.detect_timeout),
