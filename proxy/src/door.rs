@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::detect::Protocol;
 use crate::dial::{Dial, Noted};
+use crate::handover;
 use crate::proxy_protocol::{self, Ends};
 use crate::route::{Refused, Route, plain};
 use crate::service::Metrics;
@@ -87,7 +88,10 @@ impl Door {
             detect_timeout: config.proxy.detect_timeout.0,
             connect_timeout: config.proxy.connect_timeout.0,
             silence: config.proxy.keepalive_timeout.0,
-            drain_idle: config.proxy.drain_idle.0,
+            drain_idle: match config.proxy.reuse_port {
+                true => config.proxy.drain_idle.0.max(handover::JUST_TAKEN),
+                false => config.proxy.drain_idle.0,
+            },
             refused: telemetry.reasons(
                 "mirror_proxy_refused_total",
                 "Connections that were not taken, by reason.",

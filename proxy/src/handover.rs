@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How many numbers are tried: those of two that leave at once, and of one that stays.
 const NUMBERS: u32 = 3;
 
+/// How long a connection that was taken while a port was left may take to say what it wants, whatever idle ones are given.
+pub(crate) const JUST_TAKEN: Duration = Duration::from_secs(1);
+
 /// How long leaving may take. Where nobody else listens, connections come until then.
 const LONGEST: Duration = Duration::from_secs(1);
 

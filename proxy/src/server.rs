@@ -31,9 +31,6 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// How often the upstream's name is looked up again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a connection that was taken while a shared port was left may take to send its request.
-const JUST_TAKEN: Duration = Duration::from_secs(1);
-
 /// A timer that is always set. Tokio wakes its own driver, by a write to an event descriptor, for each timer that is set while no earlier
 /// one is: without this one, that is each request's time-out.
 const STANDING_TIMER: Duration = Duration::from_millis(500);
@@ -213,7 +210,7 @@ impl Proxy {
                 left.get_or_insert_with(Instant::now);
             }
             // What was taken last has not said anything yet.
-            let heard = !self.shared || left.is_some_and(|left| left.elapsed() >= JUST_TAKEN);
+            let heard = !self.shared || left.is_some_and(|left| left.elapsed() >= handover::JUST_TAKEN);
             if heard && began.elapsed() >= self.drain_idle {
                 for thread in &self.threads {
                     let app = thread.app.clone();

@@ -70,9 +70,11 @@ fn one_takes_the_others_place_without_an_error() {
 fn what_comes_last_is_answered() {
     let (upstream, target) = (Server::ok(), Server::ok());
     let any = "127.0.0.1:0".parse().expect("an address");
-    let first = Mirror::start(behind_one_port(any, &upstream, &target));
+    // One that looks at connections before it proxies them takes the last ones all the same.
+    let settings = |listen| behind_one_port(listen, &upstream, &target).set("proxy.transparent", "redirect");
+    let first = Mirror::start(settings(any));
     let address = first.address();
-    let [second, stays] = [(); 2].map(|()| Mirror::start(behind_one_port(address, &upstream, &target)));
+    let [second, stays] = [(); 2].map(|()| Mirror::start(settings(address)));
     let (asked, ended) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let clients = [(); 3].map(|()| scope.spawn(|| ask_anew(address, &asked, &ended)));
