@@ -70,29 +70,31 @@ fn take(bytes: &mut BytesMut) -> Result<Option<Option<Ends>>, NoHeader> {
 
 fn of_v1(addresses: v1::Addresses) -> Option<Ends> {
     match addresses {
-        v1::Addresses::Tcp4(of) => Some(Ends {
-            client: (of.source_address, of.source_port).into(),
-            server: (of.destination_address, of.destination_port).into(),
-        }),
-        v1::Addresses::Tcp6(of) => Some(Ends {
-            client: (of.source_address, of.source_port).into(),
-            server: (of.destination_address, of.destination_port).into(),
-        }),
+        v1::Addresses::Tcp4(of) => Some(of_ipv4(of)),
+        v1::Addresses::Tcp6(of) => Some(of_ipv6(of)),
         v1::Addresses::Unknown => None,
     }
 }
 
 fn of_v2(addresses: v2::Addresses) -> Option<Ends> {
     match addresses {
-        v2::Addresses::IPv4(of) => Some(Ends {
-            client: (of.source_address, of.source_port).into(),
-            server: (of.destination_address, of.destination_port).into(),
-        }),
-        v2::Addresses::IPv6(of) => Some(Ends {
-            client: (of.source_address, of.source_port).into(),
-            server: (of.destination_address, of.destination_port).into(),
-        }),
+        v2::Addresses::IPv4(of) => Some(of_ipv4(of)),
+        v2::Addresses::IPv6(of) => Some(of_ipv6(of)),
         v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
+    }
+}
+
+fn of_ipv4(of: v2::IPv4) -> Ends {
+    Ends {
+        client: (of.source_address, of.source_port).into(),
+        server: (of.destination_address, of.destination_port).into(),
+    }
+}
+
+fn of_ipv6(of: v2::IPv6) -> Ends {
+    Ends {
+        client: (of.source_address, of.source_port).into(),
+        server: (of.destination_address, of.destination_port).into(),
     }
 }
 

@@ -205,13 +205,13 @@ impl Proxy {
                 in_time = false;
                 break;
             }
-            // Again and again: a connection may have become idle just now.
             if !accepts(&self) {
                 left.get_or_insert_with(Instant::now);
             }
             // What was taken last has not said anything yet.
             let heard = !self.shared || left.is_some_and(|left| left.elapsed() >= handover::JUST_TAKEN);
             if heard && began.elapsed() >= self.drain_idle {
+                // Again and again: a connection may have become idle just now.
                 for thread in &self.threads {
                     let app = thread.app.clone();
                     thread.runtime.spawn(async move { app.http_cleanup().await });

@@ -2,19 +2,38 @@
 
 use mirror_tests::nginx::{self, Nginx};
 use mirror_tests::redirected::{APP, Hosts, PROXY, by_each, telling};
-use mirror_tests::{Conn, Server};
+use mirror_tests::{Conn, Mirror, Server};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: app\r\n\r\n";
 
-/// Asks on each of these connections, and looks how many of the requests went through the proxy.
-#[track_caller]
-fn assert_copied(target: &Server, open: &mut [Conn], expected: usize) {
-    let before = target.requests().len();
-    for client in &mut *open {
-        assert_eq!(client.exchange(GET).status(), 200);
+/// The proxy before an application, and what it copies to.
+struct Path<'a> {
+    hosts: &'a Hosts,
+    mirror: Mirror,
+    target: Server,
+    _app: Server,
+}
+
+impl<'a> Path<'a> {
+    fn of(hosts: &'a Hosts, mirror: Option<Mirror>) -> Option<Path<'a>> {
+        Some(Path { hosts, mirror: mirror?, target: hosts.target(), _app: telling(hosts.server(), APP) })
     }
-    let copies = target.wait_requests(before + expected);
-    assert_eq!(copies.len(), before + expected);
+
+    /// Asks on each of these connections, and looks how many of the requests went through the proxy, which counts each before it is answered.
+    #[track_caller]
+    fn assert_copied(&self, open: &mut [Conn], expected: usize) {
+        let before = self.seen();
+        for client in &mut *open {
+            assert_eq!(client.exchange(GET).status(), 200);
+        }
+        assert_eq!(self.seen(), before + expected);
+        assert_eq!(self.target.wait_requests(before + expected).len(), before + expected);
+    }
+
+    fn seen(&self) -> usize {
+        let metrics = self.hosts.server().within(|| self.mirror.metrics());
+        metrics.sum("mirror_source_exchanges_total", &[]) as usize
+    }
 }
 
 fn open(hosts: &Hosts) -> Vec<Conn> {
@@ -28,27 +47,26 @@ fn what_was_open_before_stays_and_what_was_redirected_stays_so_when_the_rules_ar
         for tool in ["iptables", "ip6tables"] {
             hosts.shell(&format!("{tool} -t nat -A POSTROUTING -o docker0 -j MASQUERADE"));
         }
-        let Some(_mirror) = hosts.proxy(&[]) else { return };
-        let (target, _app) = (hosts.target(), telling(hosts.server(), APP));
+        let Some(path) = Path::of(hosts, hosts.proxy(&[])) else { return };
         let mut before = open(hosts);
         let count = before.len();
-        assert_copied(&target, &mut before, 0);
+        path.assert_copied(&mut before, 0);
 
         let install = format!("install --inbound {APP} --to {PROXY} --backend {backend}");
         hosts.redirect(&install);
-        assert_copied(&target, &mut before, 0);
+        path.assert_copied(&mut before, 0);
         let mut meanwhile = open(hosts);
-        assert_copied(&target, &mut meanwhile, count);
+        path.assert_copied(&mut meanwhile, count);
         // Other rules in their place.
         hosts.redirect(&install.replace("--inbound 8080", "--inbound 8080,9090"));
-        assert_copied(&target, &mut meanwhile, count);
-        assert_copied(&target, &mut before, 0);
+        path.assert_copied(&mut meanwhile, count);
+        path.assert_copied(&mut before, 0);
 
         hosts.redirect("remove");
         assert_eq!(hosts.rules(), "");
-        assert_copied(&target, &mut meanwhile, count);
-        assert_copied(&target, &mut before, 0);
-        assert_copied(&target, &mut open(hosts), 0);
+        path.assert_copied(&mut meanwhile, count);
+        path.assert_copied(&mut before, 0);
+        path.assert_copied(&mut open(hosts), 0);
     });
 }
 
@@ -58,28 +76,27 @@ fn what_is_open_can_be_waited_for() {
     for mode in ["redirect", "tproxy"] {
         by_each(|hosts, backend| {
             let mirror = if mode == "redirect" { hosts.proxy(&[]) } else { hosts.tproxy(&[]) };
-            let Some(_mirror) = mirror else { return };
-            let (target, _app) = (hosts.target(), telling(hosts.server(), APP));
+            let Some(path) = Path::of(hosts, mirror) else { return };
             let mut before = open(hosts);
             let count = before.len();
-            assert_copied(&target, &mut before, 0);
+            path.assert_copied(&mut before, 0);
             let install = format!("install --mode {mode} --inbound {APP} --to {PROXY} --backend {backend}");
             hosts.redirect(&install);
-            assert_copied(&target, &mut before, 0);
+            path.assert_copied(&mut before, 0);
             let mut meanwhile = open(hosts);
-            assert_copied(&target, &mut meanwhile, count);
+            path.assert_copied(&mut meanwhile, count);
             hosts.redirect(&install);
-            assert_copied(&target, &mut meanwhile, count);
+            path.assert_copied(&mut meanwhile, count);
 
             hosts.redirect(&install.replace("--inbound 8080", "--inbound none"));
-            assert_copied(&target, &mut open(hosts), 0);
-            assert_copied(&target, &mut meanwhile, count);
-            assert_copied(&target, &mut before, 0);
+            path.assert_copied(&mut open(hosts), 0);
+            path.assert_copied(&mut meanwhile, count);
+            path.assert_copied(&mut before, 0);
             drop(meanwhile);
             hosts.redirect("remove");
             assert_eq!(hosts.rules(), "");
-            assert_copied(&target, &mut before, 0);
-            assert_copied(&target, &mut open(hosts), 0);
+            path.assert_copied(&mut before, 0);
+            path.assert_copied(&mut open(hosts), 0);
         });
     }
 }
