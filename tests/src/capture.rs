@@ -167,11 +167,11 @@ pub fn read(folder: &Path, capture: &str, more: &[&str]) -> (Option<i32>, Summar
     (output.status.code(), summary, said)
 }
 
-/// The recording that [`read`] made, in order of time.
+/// The recording that [`read`] made, in order of time; what came in one packet, in the order in which it was seen.
 #[track_caller]
 pub fn records(fastavro: &Fastavro, folder: &Path) -> Vec<Value> {
     let mut records = fastavro.read(&folder.join("out.avro"));
-    records.sort_by_key(|record| record["start"].as_u64());
+    records.sort_by_key(|record| (record["start"].as_u64(), record["id"].as_str().map(str::to_owned)));
     records
 }
 
