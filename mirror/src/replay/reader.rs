@@ -8,7 +8,7 @@ use super::ahead::{Ahead, Item};
 use super::progress::{Ending, Progress};
 use super::request::Request;
 use crate::config::{Passes, ReplayConfig};
-use crate::recording::{ReadOptions, Recordings};
+use crate::recording::{ReadOptions, ReadOrder, Recordings};
 
 /// How many requests are handed over at once.
 const BATCH: usize = 64;
@@ -82,7 +82,9 @@ impl Reader {
             };
             if is_first {
                 self.progress.read.fetch_add(1, Relaxed);
-                self.progress.out_of_order.store(late, Relaxed);
+                if self.options.order == ReadOrder::ByStart {
+                    self.progress.out_of_order.store(late, Relaxed);
+                }
             }
             let request = match Request::of(record, self.marker.as_deref()) {
                 Ok(request) => request,
@@ -115,9 +117,11 @@ impl Reader {
     }
 }
 
-/// What of the recordings is replayed, by start.
+/// What of the recordings is replayed, and in which order: where requests are due at their times, by start. Where they go as fast as they can, many at
+/// once, they are sent as they stand in the file: there, too, each is behind those that its client had the answers of, and nothing is held back for it.
 pub(super) fn options(config: &ReplayConfig) -> ReadOptions {
-    ReadOptions { from: config.from, to: config.to, ..ReadOptions::default() }
+    let order = if config.is_untimed() { ReadOrder::AsRecorded } else { ReadOrder::ByStart };
+    ReadOptions { from: config.from, to: config.to, order, ..ReadOptions::default() }
 }
 
 /// How far it read.

@@ -17,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::time::{Duration, SystemTime};
 
 use super::container::MARKER_LENGTH;
-use super::decode::{self, Decoder};
+use super::decode::{Decoder, Frames};
 use super::header::{Codec, Header, HeaderError};
 use super::reader::{Reader, block_head, find};
 use super::{Input, long};
@@ -80,7 +80,7 @@ fn block_behind<R: Read + Seek>(
         return Ok(None);
     }
     let data = match header.codec {
-        Codec::Zstandard => decode::decompress(&bytes[data]).ok(),
+        Codec::Zstandard => Frames::new().decompress(&bytes[data]).ok(),
         Codec::Null => Some(bytes[data].to_vec().into()),
     };
     let Some(data) = data else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::container::{MARKER_LENGTH, max_frame};
-use super::decode::{self, Corrupt, Decoder};
+use super::decode::{Corrupt, Decoder, Frames};
 use super::header::{Codec, Header, HeaderError};
 use super::long::{self, Taken};
 use super::{Input, MAX_BLOCK};
@@ -19,6 +19,7 @@ use crate::recording::{Losses, Record};
 pub struct Reader<R> {
     input: Input<R>,
     header: Header,
+    frames: Frames,
     block: Option<OpenBlock>,
     /// How many bytes of the input are before what is not taken yet.
     offset: u64,
@@ -56,12 +57,28 @@ impl<R: Read> Reader<R> {
         let mut input = Input::new(input);
         let header = Header::read(&mut input)?;
         let offset = header.length as u64;
-        Ok(Reader { input, header, block: None, offset, losses: Losses::default(), ended: false })
+        Ok(Reader {
+            input,
+            header,
+            frames: Frames::new(),
+            block: None,
+            offset,
+            losses: Losses::default(),
+            ended: false,
+        })
     }
 
     /// Reads on where the input stands, which is where a block begins, with `offset` bytes before it.
     pub(super) fn within(input: R, header: Header, offset: u64) -> Self {
-        Reader { input: Input::new(input), header, block: None, offset, losses: Losses::default(), ended: false }
+        Reader {
+            input: Input::new(input),
+            header,
+            frames: Frames::new(),
+            block: None,
+            offset,
+            losses: Losses::default(),
+            ended: false,
+        }
     }
 
     /// What could not be read so far; of the whole file once the reader is at its end.
@@ -108,7 +125,7 @@ impl<R: Read> Reader<R> {
                     let length = data.end + MARKER_LENGTH;
                     let data = &self.input.peek()[data];
                     let data = match self.header.codec {
-                        Codec::Zstandard => decode::decompress(data),
+                        Codec::Zstandard => self.frames.decompress(data),
                         Codec::Null if data.len() > MAX_BLOCK => Err(Corrupt),
                         Codec::Null => Ok(data.to_vec().into()),
                     };
