@@ -93,7 +93,7 @@ struct Flow {
 
 /// The writing end, held by the source.
 pub(crate) struct BodyWriter {
-    /// The empty cell; none once the body has ended.
+    /// The empty cell; none once the body has ended, or where nobody ever reads it.
     tail: Option<Arc<Cell>>,
     flow: Arc<Flow>,
     budget: Arc<Budget>,
@@ -102,16 +102,13 @@ pub(crate) struct BodyWriter {
 impl BodyWriter {
     /// A body with a reader for each of `slots`, in their order.
     pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Readers) {
-        let root = Arc::new(Cell::default());
-        let slots = slots.map(|bounds| Slot::new(bounds, root.clone()));
-        let flow = Arc::new(Flow {
-            slots: slots.collect(),
-            total: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-        });
+        let mut root = None;
+        let slots = slots.map(|bounds| Slot::new(bounds, root.get_or_insert_with(Arc::<Cell>::default).clone()));
+        let slots = slots.collect();
+        let flow =
+            Arc::new(Flow { slots, total: AtomicU64::new(0), lost: AtomicU64::new(0), ended: AtomicBool::new(false) });
         let readers = Readers { left: 0..flow.slots.len(), flow: flow.clone() };
-        (BodyWriter { tail: Some(root), flow, budget: budget.clone() }, readers)
+        (BodyWriter { tail: root, flow, budget: budget.clone() }, readers)
     }
 
     /// Appends a chunk. Never waits: where the budget has no room for it the body ends as lost, which is told by `false`.

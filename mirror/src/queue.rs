@@ -1,6 +1,8 @@
 //! The bounded queue before each sink. When it is full the newest copy is dropped, and counted: what waits already is older and
 //! its bytes are spent.
 
+use std::task::{Context, Poll};
+
 use tokio::sync::mpsc::{Receiver, Sender, WeakSender, channel};
 
 use crate::exchange::{Account, Exchange};
@@ -64,6 +66,11 @@ impl ExchangeStream {
     /// The next copy, where one waits.
     pub fn try_next(&mut self) -> Option<Offer> {
         self.0.try_recv().ok()
+    }
+
+    /// Waits for [`next`](Self::next).
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Offer>> {
+        self.0.poll_recv(cx)
     }
 
     /// The next copy; none when the engine drains and all have been taken.

@@ -50,8 +50,7 @@ impl Tally {
     }
 
     /// A request's first byte is about to be written.
-    pub(crate) fn sent(&self, replayed: &Replayed) {
-        let now = Instant::now();
+    pub(crate) fn sent(&self, replayed: &Replayed, now: Instant) {
         let mut sums = self.sums();
         sums.sent += 1;
         sums.last_sent = Some(now);

@@ -22,6 +22,7 @@ use crate::telemetry::{Durations, Telemetry};
 mod answer;
 mod backoff;
 mod connection;
+mod copies;
 mod order;
 mod pipelined;
 mod pool;
@@ -30,6 +31,7 @@ mod request;
 use answer::Keep;
 use backoff::Backoff;
 use connection::Fault;
+use copies::Copies;
 use order::Order;
 use pool::Pool;
 
@@ -89,10 +91,10 @@ impl Shadow {
     }
 
     /// The copy's first byte is about to be written. One that is sent again has been counted.
-    fn sending(&self, exchange: &mut Exchange) {
+    fn sending(&self, exchange: &mut Exchange, now: Instant) {
         let is_first = exchange.is_first_sent();
         if let (Some(tally), Some(replayed), true) = (&self.tally, exchange.replayed(), is_first) {
-            tally.sent(replayed);
+            tally.sent(replayed, now);
         }
     }
 
@@ -108,7 +110,7 @@ impl Shadow {
     fn admit(&self, offer: Offer) -> Option<Offer> {
         if offer.exchange.is_ambiguous() {
             offer.account.dropped(DropReason::Ambiguous);
-        } else if !self.backoff.admits(Instant::now()) {
+        } else if !self.backoff.admits(Instant::now) {
             offer.account.dropped(DropReason::Backoff);
         } else {
             return Some(offer);
@@ -125,6 +127,28 @@ impl Shadow {
             }
         }
         None
+    }
+
+    /// A copy that may be sent now, be it the next one of its session.
+    fn turn(&self, offer: Offer) -> Option<Turn> {
+        let (offer, session) = match &self.order {
+            None => (offer, None),
+            Some(order) => order.take(offer)?,
+        };
+        // What waits in a session goes on whatever became of the first.
+        let offer = self.admit(offer).or_else(|| self.next(session))?;
+        Some(Turn { offer, session })
+    }
+
+    /// Sends a copy, and then as long as there are those that wait in the queue: under load a task, and all that it has made for itself, is for many.
+    async fn deliver_all(&self, first: Turn, copies: &Copies) {
+        let mut next = Some(first);
+        while let Some(Turn { offer, session }) = next {
+            self.deliver_session(offer, session).await;
+            next = copies.find_now(|offer| self.turn(offer));
+            // Where all of it goes on without a wait others have their turn now and then.
+            tokio::task::consume_budget().await;
+        }
     }
 
     /// Sends a copy, and what waits behind it in its session.
@@ -224,8 +248,9 @@ impl Shadow {
             connection = self.pool.get(session) => connection.map_err(Fault::Failed)?,
             reason = std::future::poll_fn(|cx| body.poll_cut(cx)) => return Err(Fault::Dropped(reason)),
         };
-        self.sending(exchange);
-        let done = connection.exchange(request, body, keep, self.timeout).await?;
+        let start = Instant::now();
+        self.sending(exchange, start);
+        let done = connection.exchange(request, body, keep, self.timeout, start).await?;
         self.timed(exchange, done.status, done.took);
         if done.reusable {
             self.pool.put(connection);
@@ -234,26 +259,26 @@ impl Shadow {
     }
 }
 
+/// A copy whose turn it is.
+struct Turn {
+    offer: Offer,
+    session: Option<u64>,
+}
+
 impl Sink for Shadow {
-    async fn run(self, mut stream: ExchangeStream, mut shutdown: Shutdown) {
+    async fn run(self, stream: ExchangeStream, mut shutdown: Shutdown) {
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let all = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
-        let shadow = Arc::new(self);
+        let (shadow, copies) = (Arc::new(self), Arc::new(Copies::new(stream)));
         let closer = tokio::spawn(shadow.pool.clone().close_idle());
         let serve = async {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
-                let Some(offer) = stream.next().await else { break };
-                let taken = match &shadow.order {
-                    None => Some((offer, None)),
-                    Some(order) => order.take(offer),
-                };
-                let Some((offer, session)) = taken else { continue };
-                // What waits in a session goes on whatever became of the first.
-                let Some(offer) = shadow.admit(offer).or_else(|| shadow.next(session)) else { continue };
-                let shadow = shadow.clone();
+                let Some(offer) = copies.next().await else { break };
+                let Some(turn) = shadow.turn(offer) else { continue };
+                let (shadow, copies) = (shadow.clone(), copies.clone());
                 tokio::spawn(async move {
-                    shadow.deliver_session(offer, session).await;
+                    shadow.deliver_all(turn, &copies).await;
                     drop(slot);
                 });
             }
@@ -263,7 +288,7 @@ impl Sink for Shadow {
         };
         tokio::select! {
             () = serve => {}
-            _ = shutdown.wait_for(|now| *now) => {}
+            _ = shutdown.wait_for(|now| *now) => copies.give_up(),
         }
         closer.abort();
     }

@@ -1,7 +1,7 @@
 //! Reads a target's answer to its end, so that the connection can be used again, and keeps as much of it as is asked for.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -74,7 +74,7 @@ pub(super) async fn receive(
             read => read?,
         };
         silent = false;
-        let first_byte = sent.elapsed();
+        let first_byte = keep.map_or(Duration::ZERO, |_| sent.elapsed());
         let wire = match keep.map(|k| k.charge(head_cost(&wire))) {
             Some(Ok(charge)) => charge.hold(wire),
             // Only what became of the copy is told of an answer whose head there is no room for.

@@ -47,12 +47,12 @@ impl Backoff {
         }
     }
 
-    /// Whether a copy may be sent now.
-    pub(super) fn admits(&self, now: Instant) -> bool {
+    /// Whether a copy may be sent now. The time is asked for only where it is left alone.
+    pub(super) fn admits(&self, now: impl FnOnce() -> Instant) -> bool {
         let mut state = self.lock();
         match state.pause {
             None => true,
-            Some((until, _)) if now < until || state.trying => false,
+            Some((until, _)) if state.trying || now() < until => false,
             Some(_) => {
                 state.trying = true;
                 true
@@ -112,20 +112,20 @@ mod tests {
         let start = Instant::now();
         let at = |s: f64| start + Duration::from_secs_f64(s);
         backoff.failed(at(0.0));
-        assert!(backoff.admits(at(0.0)), "one failure is none");
+        assert!(backoff.admits(|| at(0.0)), "one failure is none");
         backoff.failed(at(0.0));
-        assert!(!backoff.admits(at(0.9)));
-        assert!(backoff.admits(at(1.0)), "one try after the pause");
-        assert!(!backoff.admits(at(1.0)), "and only one");
+        assert!(!backoff.admits(|| at(0.9)));
+        assert!(backoff.admits(|| at(1.0)), "one try after the pause");
+        assert!(!backoff.admits(|| at(1.0)), "and only one");
         backoff.failed(at(1.0));
-        assert!(!backoff.admits(at(2.9)), "the pause has doubled");
-        assert!(backoff.admits(at(3.0)));
+        assert!(!backoff.admits(|| at(2.9)), "the pause has doubled");
+        assert!(backoff.admits(|| at(3.0)));
         backoff.failed(at(3.0));
-        assert!(!backoff.admits(at(5.9)));
-        assert!(backoff.admits(at(6.0)), "and is bounded");
+        assert!(!backoff.admits(|| at(5.9)));
+        assert!(backoff.admits(|| at(6.0)), "and is bounded");
         backoff.undecided();
-        assert!(backoff.admits(at(6.0)), "a try that told nothing is tried again");
+        assert!(backoff.admits(|| at(6.0)), "a try that told nothing is tried again");
         backoff.succeeded();
-        assert!(backoff.admits(at(6.0)) && backoff.admits(at(6.0)));
+        assert!(backoff.admits(|| at(6.0)) && backoff.admits(|| at(6.0)));
     }
 }

@@ -87,7 +87,7 @@ impl Connection {
         !matches!(self.stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request and reads its answer. `timeout` bounds how long the target may take no byte of what is there to be sent, and runs
+    /// Sends a request, beginning now, at `start`, and reads its answer. `timeout` bounds how long the target may take no byte of what is there to be sent, and runs
     /// from the request's last byte to the answer's.
     pub(super) async fn exchange(
         &mut self,
@@ -95,14 +95,14 @@ impl Connection {
         body: &mut BodyReader,
         keep: Option<&Keep>,
         timeout: Duration,
+        start: Instant,
     ) -> Result<Done, Fault> {
-        let start = Instant::now();
         let reused = self.served > 0;
         let (mut read, mut write) = self.stream.split();
         let send = send(&mut write, request, body, timeout);
         let receive = receive(&mut read, &mut self.input, &request.method, keep, start);
         tokio::pin!(send, receive);
-        let deadline = tokio::time::sleep(timeout);
+        let deadline = tokio::time::sleep_until(tokio::time::Instant::from_std(start) + timeout);
         tokio::pin!(deadline);
 
         let (mut sent, mut answer) = (None, None);
@@ -110,13 +110,13 @@ impl Connection {
             tokio::select! {
                 biased;
                 result = &mut send, if sent.is_none() => {
-                    let now = tokio::time::Instant::now();
+                    let now = tokio::time::Instant::now;
                     match result {
                         Err(Unsent::Dropped(reason)) => return Err(Fault::Dropped(reason)),
                         Err(Unsent::Late) => return Err(Fault::Failed(FailReason::Timeout)),
                         Ok(Sent::AtOnce) => {}
-                        Ok(Sent::InTime) => deadline.as_mut().reset(now + timeout),
-                        Err(Unsent::Broken) => deadline.as_mut().reset(now + LAST_WORD.min(timeout)),
+                        Ok(Sent::InTime) => deadline.as_mut().reset(now() + timeout),
+                        Err(Unsent::Broken) => deadline.as_mut().reset(now() + LAST_WORD.min(timeout)),
                     }
                     sent = Some(result.is_ok());
                 }
@@ -139,11 +139,12 @@ impl Connection {
             }
         }
         self.served += 1;
-        self.idle_since = Instant::now();
+        let took = start.elapsed();
+        self.idle_since = start + took;
         let answer = answer.ok_or(Fault::Failed(FailReason::Protocol))?;
         Ok(Done {
             status: answer.status,
-            took: start.elapsed(),
+            took,
             // Bytes that nobody asked for make the next answer's start unknown.
             reusable: answer.reusable && answer.last && sent == Some(true),
             response: answer.response,
@@ -189,14 +190,22 @@ pub(super) async fn send(
             let _ = outgoing.gather(body)?;
         }
         // A whole body may be within the lag bound and beyond the sockets' buffers: no cut ends such a wait.
-        let written = tokio::time::timeout(stall, write_all(write, &mut outgoing.pieces, body));
-        written.await.unwrap_or(Err(Unsent::Late))?;
+        within(stall, write_all(write, &mut outgoing.pieces, body)).await.unwrap_or(Err(Unsent::Late))?;
         outgoing.taken.drain(..).for_each(|bytes| body.done_with(&bytes));
         if outgoing.ended {
             return Ok(if waited { Sent::InTime } else { Sent::AtOnce });
         }
         waited = true;
         poll_fn(|cx| body.poll_behind(cx, 1)).await.map_err(Unsent::Dropped)?;
+    }
+}
+
+/// What comes of it within the limit. What is done at once, as most writes are, costs no look at the clock.
+async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> {
+    let mut what = std::pin::pin!(what);
+    match poll_fn(|cx| Poll::Ready(what.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(limit, what).await.ok(),
     }
 }
 

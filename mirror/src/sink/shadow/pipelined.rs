@@ -150,7 +150,8 @@ impl<'a> Pipeline<'a> {
             body.mark_start(self.shadow.rewind);
             let body = Arc::new(tokio::sync::Mutex::new(body));
             let request = Arc::new(request);
-            self.shadow.sending(&mut exchange);
+            let started = Instant::now();
+            self.shadow.sending(&mut exchange, started);
             number += 1;
             self.flights().push_back(Flight {
                 number,
@@ -158,7 +159,7 @@ impl<'a> Pipeline<'a> {
                 exchange,
                 account,
                 request: request.clone(),
-                started: Instant::now(),
+                started,
                 body: body.clone(),
                 progress: Progress::Sending,
             });
