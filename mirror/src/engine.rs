@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::budget::Budget;
@@ -45,6 +46,7 @@ pub enum EngineError {
 /// A running engine.
 pub struct Engine {
     tap: Tap,
+    runtime: Handle,
     control: Control,
     drain: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
@@ -67,8 +69,8 @@ impl Engine {
         let (finish, finished) = std::sync::mpsc::channel();
         let settled = finish.clone();
 
-        // A replay has nobody to spare, and is to be on time.
-        let is_timed = config.replay.as_ref().is_some_and(|replay| !replay.is_untimed());
+        // A replay has nobody to spare, and is to be on time, or as fast as can be.
+        let is_replay = config.replay.is_some();
         let threads = config.engine.threads.get();
         let mut builder = match threads {
             1 => tokio::runtime::Builder::new_current_thread(),
@@ -78,18 +80,19 @@ impl Engine {
             .worker_threads(threads)
             .thread_name("mirror-engine")
             .on_thread_start(move || {
-                if !is_timed {
+                if !is_replay {
                     yield_to_others();
                 }
             })
             .on_thread_park(move || {
-                if !is_timed {
+                if !is_replay {
                     rest_when_busy();
                 }
             })
             .enable_all()
             .build()?;
-        let control = Control::start(config, runtime.handle().clone(), shutting_down, &budget, telemetry)?;
+        let handle = runtime.handle().clone();
+        let control = Control::start(config, handle.clone(), shutting_down, &budget, telemetry)?;
         observe(telemetry, &budget);
         let metrics = telemetry.source(source);
         let seen = metrics.seen.clone();
@@ -97,7 +100,7 @@ impl Engine {
 
         let sinks = control.clone();
         std::thread::Builder::new().name("mirror-engine".into()).spawn(move || {
-            if !is_timed {
+            if !is_replay {
                 yield_to_others();
             }
             runtime.block_on(async move {
@@ -112,7 +115,7 @@ impl Engine {
             runtime.shutdown_timeout(SETTLE);
             let _ = finish.send(());
         })?;
-        Ok(Engine { tap, control, drain, shutdown, finished, budget, seen })
+        Ok(Engine { tap, runtime: handle, control, drain, shutdown, finished, budget, seen })
     }
 
     /// What sources hold.
@@ -133,6 +136,11 @@ impl Engine {
     /// The sinks with their counters, as they are now; see [`Control::all_sinks`] for later.
     pub fn sinks(&self) -> Vec<SinkSlot> {
         self.control.all_sinks()
+    }
+
+    /// Its threads, for a source that is a task among the sinks'.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Exchanges that the source of [`tap`](Self::tap) has seen.

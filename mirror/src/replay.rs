@@ -1,26 +1,25 @@
 //! Replay: recordings are a source, whose requests are sent when they are due.
 //!
 //! ```text
-//!  reader's thread                          │ pacer's thread                      │ engine
-//!                                           │                                     │
-//!  Recordings ─▶ from, to ─▶ Request ── Ahead (bytes) ──▶ Schedule ─▶ Clock ─▶ Tap ──▶ targets ─▶ Tally
-//!                    ▲ again in each pass   │             when it is due,         │
-//!                                           │             from one clock          │
+//!  reader's thread                          │ engine: a task that paces
+//!                                           │
+//!  Recordings ─▶ from, to ─▶ Request ── Ahead (bytes) ──▶ Schedule ─▶ Alarm ─▶ Tap ─▶ targets ─▶ Tally
+//!                    ▲ again in each pass   │             when it is due,
+//!                                           │             from one clock
 //! ```
 //!
 //! The loop is open: a request leaves when it is due, whatever became of those before it. Where a bound is full (a target's `concurrency` and then its
 //! queue, the byte budget) the pacer waits, and what follows is sent late and not lost. How late is measured where it counts, at the first byte that is
 //! written to each target.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::JoinHandle;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 use crate::config::{Config, MarkerConfig};
+use crate::engine::Engine;
 use crate::recording::{OpenError, Recordings};
 use crate::source::Tap;
 use crate::telemetry::Telemetry;
@@ -34,6 +33,7 @@ mod report;
 mod request;
 mod schedule;
 mod tally;
+mod waits;
 
 pub use progress::{Ending, Progress, Watch};
 pub use report::{Failure, Recorded, Report, StatusChange, TargetReport, Times};
@@ -89,32 +89,38 @@ impl Opened {
     /// Begins to send what is read.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system gives no thread or timer.
     ///
     /// # Panics
     /// When the configuration has no replay: then nothing was opened by it.
-    pub fn start(self, config: &Config, tap: &Tap, telemetry: &Arc<Telemetry>) -> std::io::Result<Running> {
+    pub fn start(self, config: &Config, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Running> {
         let replay = config.replay.as_ref().expect("a replay that was opened");
         make_room_for_connections(config);
         let progress = Arc::new(Progress::new(replay, telemetry));
         let ahead = Arc::new(Ahead::new(replay.read_ahead.as_usize()));
-        let stop = Arc::new(AtomicBool::new(false));
+        let tap = engine.tap_of(SOURCE, telemetry);
+        let (stop, stopped) = watch::channel(false);
         let (done, ended) = watch::channel(false);
+        let (told, last) = mpsc::channel();
         let marker = match &config.marker {
             MarkerConfig::Off => None,
             MarkerConfig::Header { name, .. } => Some(name.clone()),
         };
         let reader = Reader::new(replay, marker, ahead.clone(), progress.clone());
-        let pacer = Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stop.clone());
-        let named = |name: &str| std::thread::Builder::new().name(name.into());
+        let pacer = {
+            let _within = engine.runtime().enter();
+            Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stopped)?
+        };
+        let reading = std::thread::Builder::new().name("mirror-replay-read".into());
         // It is not joined: where it reads from a pipe that says nothing it would be waited for without end.
-        named("mirror-replay-read").spawn(move || reader.run(self.recordings))?;
+        reading.spawn(move || reader.run(self.recordings))?;
         let schedule = Schedule::new(replay);
-        let pacing = named("mirror-replay").spawn(move || {
-            pacer.run(schedule);
+        engine.runtime().spawn(async move {
+            pacer.run(schedule).await;
             let _ = done.send(true);
-        })?;
-        Ok(Running { watch: Watch::new(progress, telemetry.clone()), tap: tap.clone(), ahead, stop, ended, pacing })
+            let _ = told.send(());
+        });
+        Ok(Running { watch: Watch::new(progress, telemetry.clone()), tap, ahead, stop, ended, last })
     }
 }
 
@@ -143,9 +149,11 @@ pub struct Running {
     watch: Watch,
     tap: Tap,
     ahead: Arc<Ahead>,
-    stop: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    /// Told by the task that sends, when it sends no more,
     ended: watch::Receiver<bool>,
-    pacing: JoinHandle<()>,
+    /// and again, for who cannot but wait for it.
+    last: mpsc::Receiver<()>,
 }
 
 /// How often it is looked whether the last answers are there.
@@ -155,7 +163,7 @@ impl Running {
     /// Resolves when everything was sent, and every target has made something of it.
     pub async fn ended(&self) {
         let mut ended = self.ended.clone();
-        // An error is a thread that has ended without a word.
+        // An error is a task that has ended without a word.
         let _ = ended.wait_for(|ended| *ended).await;
         while !self.tap.is_settled() {
             tokio::time::sleep(LAST_ANSWERS).await;
@@ -171,9 +179,9 @@ impl Running {
     /// Sends no more.
     pub fn stop(self) {
         self.watch.progress().end(Ending::Interrupted);
-        self.stop.store(true, Relaxed);
+        let _ = self.stop.send(true);
         self.ahead.close();
-        if self.pacing.join().is_err() {
+        if self.last.recv().is_err() {
             tracing::error!("a part of the replay ended badly");
         }
     }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use mirror::config::{Config, Fault};
 use mirror::control::Control;
 use mirror::engine::Engine;
-use mirror::replay::{self, Report, Running, SOURCE, Watch};
+use mirror::replay::{self, Report, Running, Watch};
 use mirror::telemetry::Telemetry;
 
 use crate::say::tell;
@@ -83,7 +83,7 @@ impl Opened {
 
     /// Begins.
     pub(crate) fn start(self, config: &Config, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Replay> {
-        let running = self.replay.start(config, &engine.tap_of(SOURCE, telemetry), telemetry)?;
+        let running = self.replay.start(config, engine, telemetry)?;
         let result = ReplayResult { watch: running.watch(), control: engine.control(), report: self.report };
         Ok(Replay { running, result })
     }

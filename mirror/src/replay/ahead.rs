@@ -1,13 +1,18 @@
-//! What was read and is not due yet: a queue between two threads, bounded in bytes.
+//! What was read and is not due yet: a queue from the thread that reads to the task that sends, bounded in bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use super::request::Request;
 
 /// How many are handed over at once: a lock and a wake-up for each would cost more than the requests.
 const BATCH: usize = 64;
+
+/// Who reads is woken where there is room for this part of the whole, and not for each batch that is taken.
+const ROOM: usize = 8;
 
 /// What is read.
 pub(super) enum Item {
@@ -19,8 +24,8 @@ pub(super) enum Item {
 
 pub(super) struct Ahead {
     inner: Mutex<Inner>,
-    /// Told when there is more,
-    more: Condvar,
+    /// Told when there is more, for the one who takes it,
+    more: Notify,
     /// and when there is room.
     room: Condvar,
     most: usize,
@@ -30,6 +35,8 @@ pub(super) struct Ahead {
 struct Inner {
     items: VecDeque<Item>,
     bytes: usize,
+    /// Whether the reader waits.
+    waits_for_room: bool,
     /// Nothing more comes.
     ended: bool,
     /// Nothing more is taken.
@@ -39,14 +46,18 @@ struct Inner {
 impl Ahead {
     /// Holds at most so many bytes, or one request that is longer.
     pub(super) fn new(most: usize) -> Ahead {
-        Ahead { inner: Mutex::default(), more: Condvar::new(), room: Condvar::new(), most }
+        Ahead { inner: Mutex::default(), more: Notify::new(), room: Condvar::new(), most }
     }
 
     /// Puts items in, waiting for room. `false` when nobody takes them any more.
     pub(super) fn put(&self, items: &mut Vec<Item>) -> bool {
         let bytes = items.iter().map(Item::cost).sum::<usize>();
-        let full = |inner: &mut Inner| !inner.closed && inner.bytes > 0 && inner.bytes + bytes > self.most;
-        let mut inner = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        while !inner.closed && inner.bytes > 0 && inner.bytes + bytes > self.most {
+            inner.waits_for_room = true;
+            let waits = |inner: &mut Inner| inner.waits_for_room && !inner.closed;
+            inner = self.room.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
+        }
         if inner.closed {
             return false;
         }
@@ -73,23 +84,33 @@ impl Ahead {
 
     /// Takes the next ones, waiting for them, until then where there is such a time. Leaves `items` empty at the end; `false` when the time was over
     /// before anything came.
-    pub(super) fn take(&self, items: &mut VecDeque<Item>, until: Option<Instant>) -> bool {
-        let empty = |inner: &mut Inner| inner.items.is_empty() && !inner.ended && !inner.closed;
-        let mut inner = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            None => self.more.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => {
-                let waited = self.more.wait_timeout_while(self.lock(), left, empty);
-                let (inner, over) = waited.unwrap_or_else(PoisonError::into_inner);
-                if over.timed_out() {
-                    return false;
+    pub(super) async fn take(&self, items: &mut VecDeque<Item>, until: Option<Instant>) -> bool {
+        while !self.take_now(items) {
+            match until {
+                None => self.more.notified().await,
+                Some(until) => {
+                    if tokio::time::timeout_at(until.into(), self.more.notified()).await.is_err() {
+                        return false;
+                    }
                 }
-                inner
             }
-        };
+        }
+        true
+    }
+
+    /// `false` where nothing is there and more may come.
+    fn take_now(&self, items: &mut VecDeque<Item>) -> bool {
+        let mut inner = self.lock();
+        if inner.items.is_empty() && !inner.ended && !inner.closed {
+            return false;
+        }
         let count = inner.items.len().min(BATCH);
         items.extend(inner.items.drain(..count));
         inner.bytes -= items.iter().map(Item::cost).sum::<usize>().min(inner.bytes);
-        self.room.notify_one();
+        if inner.waits_for_room && inner.bytes <= self.most - self.most / ROOM {
+            inner.waits_for_room = false;
+            self.room.notify_one();
+        }
         true
     }
 
@@ -117,42 +138,42 @@ mod tests {
         Item::Request(Box::new(Request { cost, ..Request::for_tests(std::time::UNIX_EPOCH) }))
     }
 
-    #[test]
-    fn it_holds_so_many_bytes_or_one_that_is_longer() {
+    #[tokio::test]
+    async fn it_holds_so_many_bytes_or_one_that_is_longer() {
         let ahead = Arc::new(Ahead::new(100));
         assert!(ahead.put(&mut vec![request(500)]));
         let other = ahead.clone();
         let waiting = std::thread::spawn(move || other.put(&mut vec![request(60), request(40)]));
         let mut items = VecDeque::new();
-        ahead.take(&mut items, None);
+        ahead.take(&mut items, None).await;
         assert_eq!(items.len(), 1);
         assert!(waiting.join().unwrap());
         items.clear();
-        ahead.take(&mut items, None);
+        ahead.take(&mut items, None).await;
         assert_eq!(items.len(), 2);
     }
 
-    #[test]
-    fn it_is_waited_for_so_long() {
+    #[tokio::test]
+    async fn it_is_waited_for_so_long() {
         let ahead = Ahead::new(100);
         let (mut items, now) = (VecDeque::new(), Some(Instant::now()));
-        assert!(!ahead.take(&mut items, now), "nothing came");
+        assert!(!ahead.take(&mut items, now).await, "nothing came");
         ahead.put(&mut vec![Item::PassEnd]);
-        assert!(ahead.take(&mut items, now), "what is there is taken");
+        assert!(ahead.take(&mut items, now).await, "what is there is taken");
         assert_eq!(items.drain(..).count(), 1);
         ahead.end();
-        assert!(ahead.take(&mut items, now) && items.is_empty(), "it is at its end");
+        assert!(ahead.take(&mut items, now).await && items.is_empty(), "it is at its end");
     }
 
-    #[test]
-    fn both_ends_can_end_it() {
+    #[tokio::test]
+    async fn both_ends_can_end_it() {
         let ahead = Ahead::new(100);
         let mut items = VecDeque::new();
         ahead.put(&mut vec![Item::PassEnd]);
         ahead.end();
-        ahead.take(&mut items, None);
+        ahead.take(&mut items, None).await;
         assert_eq!(items.drain(..).count(), 1);
-        ahead.take(&mut items, None);
+        ahead.take(&mut items, None).await;
         assert!(items.is_empty());
         ahead.close();
         assert!(!ahead.put(&mut vec![Item::PassEnd]));

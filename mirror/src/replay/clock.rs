@@ -1,13 +1,15 @@
 //! One monotonic clock, and sleeps to moments on it: what a sleep is too long does not add up.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::thread::clock_nanosleep_absolute;
-use rustix::time::{ClockId, Timespec, clock_gettime};
-
-/// Within so long a sleep ends that is not wanted any more.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// When a replay began, by both of the clocks that are asked. They are one (CLOCK_MONOTONIC), which the standard library does not promise.
 #[derive(Debug, Clone, Copy)]
@@ -26,28 +28,54 @@ impl Clock {
         Clock { began: Instant::now(), nanos }
     }
 
-    /// Sleeps until so long after the beginning, unless it is told to stop.
-    pub(super) fn sleep_until(&self, due: Duration, stop: &AtomicBool) {
-        loop {
-            let now = self.began.elapsed();
-            if now >= due || stop.load(Relaxed) {
-                return;
-            }
-            let until = self.nanos + due.min(now + LOOK_EVERY).as_nanos();
-            let (seconds, nanos) = (until / 1_000_000_000, until % 1_000_000_000);
-            let until = Timespec { tv_sec: seconds as i64, tv_nsec: nanos as _ };
-            // One that is interrupted is begun again.
-            let _ = clock_nanosleep_absolute(ClockId::Monotonic, &until);
-        }
+    /// So long after the beginning, as the system is told it.
+    fn moment(&self, due: Duration) -> Timespec {
+        let at = self.nanos + due.as_nanos();
+        Timespec { tv_sec: (at / 1_000_000_000) as i64, tv_nsec: (at % 1_000_000_000) as _ }
     }
 }
 
-/// Has the calling thread's sleeps end when they should, and not up to 50 µs later as by default (PR_SET_TIMERSLACK, prctl(2)).
-pub(super) fn be_precise() {
-    let nanosecond: libc::c_ulong = 1;
-    // SAFETY: a system call on the calling thread that takes a number.
-    if unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanosecond) } != 0 {
-        tracing::debug!(error = %std::io::Error::last_os_error(), "sleeps are as precise as any other thread's");
+/// Wakes a task at a moment. tokio's own timers know milliseconds only; this is the kernel's (timerfd_create(2)), which wakes the thread that sends without
+/// another thread in between.
+#[derive(Debug)]
+pub(super) struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    /// One that is not set.
+    ///
+    /// # Errors
+    /// When the system gives no file descriptor.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub(super) fn new() -> io::Result<Alarm> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        // SAFETY: the descriptor is owned, is always the same, and stays open until it is dropped with what is made of it here.
+        Ok(Alarm(unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) }?))
+    }
+
+    /// Resolves so long after the clock's beginning, or at once where that has passed.
+    pub(super) async fn at(&self, clock: Clock, due: Duration) {
+        if clock.began.elapsed() >= due {
+            return;
+        }
+        let Err(error) = self.ring(&clock.moment(due)).await else { return };
+        // Sent late is better than not at all.
+        tracing::debug!(%error, "the replay's timer does not work");
+        tokio::time::sleep_until((clock.began + due).into()).await;
+    }
+
+    async fn ring(&self, moment: &Timespec) -> io::Result<()> {
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: *moment };
+        timerfd_settime(&self.0, TimerfdTimerFlags::ABSTIME, &once)?;
+        loop {
+            let mut ready = self.0.readable().await?;
+            // What a former setting has left, that nobody waited for, was taken back by the new one.
+            match ready.try_io(|timer| Ok(rustix::io::read(timer, &mut [0; 8])?)) {
+                Ok(rung) => return rung.map(drop),
+                Err(_would_block) => {}
+            }
+        }
     }
 }
 
@@ -55,14 +83,17 @@ pub(super) fn be_precise() {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_wakes_when_it_should_or_is_told_to() {
-        let clock = Clock::start();
-        let stop = AtomicBool::new(false);
-        clock.sleep_until(Duration::from_millis(20), &stop);
-        assert!(clock.began.elapsed() >= Duration::from_millis(20));
-        clock.sleep_until(Duration::from_millis(10), &stop);
-        stop.store(true, Relaxed);
-        clock.sleep_until(Duration::from_secs(3600), &stop);
+    #[tokio::test]
+    async fn it_rings_when_it_should_and_not_again_for_what_has_passed() {
+        let (clock, alarm) = (Clock::start(), Alarm::new().unwrap());
+        let ms = Duration::from_millis;
+        alarm.at(clock, ms(20)).await;
+        assert!(clock.began.elapsed() >= ms(20));
+        alarm.at(clock, ms(10)).await;
+        let given_up = tokio::time::timeout(ms(5), alarm.at(clock, ms(40))).await;
+        assert!(given_up.is_err());
+        tokio::time::sleep(ms(40)).await;
+        alarm.at(clock, ms(120)).await;
+        assert!(clock.began.elapsed() >= ms(120));
     }
 }

@@ -1,32 +1,35 @@
-//! Sends each request when it is due, on a thread of its own.
+//! Sends each request when it is due, as a task of the engine: what it offers is sent by the same thread, with no other to be woken in between.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
 
 use super::Replayed;
 use super::ahead::{Ahead, Item};
-use super::clock::{Clock, be_precise};
+use super::clock::Clock;
 use super::progress::{Ending, Progress};
-use super::request::Request;
 use super::schedule::Schedule;
+use super::waits::Waits;
 use crate::config::ReplayConfig;
-use crate::pressure::Patience;
 use crate::source::Tap;
 
-/// How long room is waited for before it is looked for again. Half a queue, which is what there is room for then, lasts for longer at any rate.
-const REST: Duration = Duration::from_micros(200);
+/// So many requests are offered in a row where all of them are due. Then those that send have their turn.
+const TURN: u32 = 32;
 
 pub(super) struct Pacer {
     tap: Tap,
     ahead: Arc<Ahead>,
     progress: Arc<Progress>,
-    stop: Arc<AtomicBool>,
+    waits: Waits,
     limit: Option<u64>,
     duration: Option<Duration>,
-    patience: Patience,
     pass: u64,
+    /// Offered since others had their turn.
+    in_a_row: u32,
 }
 
 /// When it began, by the clock that it sleeps by and since the Unix epoch.
@@ -37,41 +40,52 @@ struct Began {
 }
 
 impl Pacer {
+    /// # Errors
+    /// When the system gives no timer.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     pub(super) fn new(
         config: &ReplayConfig,
         tap: Tap,
         ahead: Arc<Ahead>,
         progress: Arc<Progress>,
-        stop: Arc<AtomicBool>,
-    ) -> Pacer {
+        stop: watch::Receiver<bool>,
+    ) -> io::Result<Pacer> {
         let limit = config.limit.map(std::num::NonZeroU64::get);
         let duration = config.duration.map(|duration| duration.0);
-        Pacer { tap, ahead, progress, stop, limit, duration, patience: Patience::default(), pass: 1 }
+        let waits = Waits::new(stop)?;
+        Ok(Pacer { tap, ahead, progress, waits, limit, duration, pass: 1, in_a_row: 0 })
     }
 
     /// Sends what comes to its end.
-    pub(super) fn run(mut self, mut schedule: Schedule) {
-        be_precise();
-        let mut began: Option<Began> = None;
-        let mut items = VecDeque::new();
-        let ending = loop {
-            let over = self.duration.zip(began).and_then(|(most, began)| began.clock.began.checked_add(most));
-            if !self.ahead.take(&mut items, over) {
-                break Ending::Duration;
-            }
-            if items.is_empty() {
-                break Ending::Complete;
-            }
-            if let Some(ending) = items.drain(..).find_map(|item| self.next(item, &mut began, &mut schedule)) {
-                break ending;
-            }
-        };
+    pub(super) async fn run(mut self, mut schedule: Schedule) {
+        let ending = self.send_all(&mut schedule).await;
         self.progress.end(ending);
         self.ahead.close();
     }
 
+    async fn send_all(&mut self, schedule: &mut Schedule) -> Ending {
+        let mut began: Option<Began> = None;
+        let mut items = VecDeque::new();
+        loop {
+            let over = self.duration.zip(began).and_then(|(most, began)| began.clock.began.checked_add(most));
+            if !self.ahead.take(&mut items, over).await {
+                return Ending::Duration;
+            }
+            if items.is_empty() {
+                return Ending::Complete;
+            }
+            for item in items.drain(..) {
+                if let Some(ending) = self.next(item, &mut began, schedule).await {
+                    return ending;
+                }
+            }
+        }
+    }
+
     /// Gives the end, where this is not sent any more, or was the last.
-    fn next(&mut self, item: Item, began: &mut Option<Began>, schedule: &mut Schedule) -> Option<Ending> {
+    async fn next(&mut self, item: Item, began: &mut Option<Began>, schedule: &mut Schedule) -> Option<Ending> {
         let Item::Request(request) = item else {
             schedule.next_pass();
             self.pass += 1;
@@ -91,31 +105,29 @@ impl Pacer {
         if due.is_some_and(is_over) {
             return Some(Ending::Duration);
         }
-        if let Some(due) = due {
-            clock.sleep_until(due, &self.stop);
+        match due.filter(|due| clock.began.elapsed() < *due) {
+            Some(due) => {
+                self.waits.until(clock, due).await;
+                self.in_a_row = 0;
+            }
+            None if self.in_a_row >= TURN => {
+                tokio::task::yield_now().await;
+                self.in_a_row = 0;
+            }
+            None => {}
         }
-        wait_for_room(&self.tap, &mut self.patience, &self.stop);
+        self.waits.for_room(&self.tap).await;
         let now = clock.began.elapsed();
-        if self.stop.load(Relaxed) {
+        if self.waits.are_over() {
             return Some(Ending::Interrupted);
         }
         if is_over(now) {
             return Some(Ending::Duration);
         }
-        self.send(*request, due.map(|due| clock.began + due), wall + now);
+        self.in_a_row += 1;
+        let replayed = Replayed { due: due.map(|due| clock.began + due), pass: self.pass, ..request.replayed() };
+        request.offer(&self.tap, wall + now, replayed, &mut self.waits).await;
         let sent = self.progress.sent_one(started, due.unwrap_or(now));
         self.limit.is_some_and(|limit| sent >= limit).then_some(Ending::Limit)
-    }
-
-    fn send(&mut self, request: Request, due: Option<Instant>, now: Duration) {
-        let replayed = Replayed { due, pass: self.pass, ..request.replayed() };
-        let (tap, patience, stop) = (&self.tap, &mut self.patience, &self.stop);
-        request.offer(tap, now, replayed, &mut || wait_for_room(tap, patience, stop));
-    }
-}
-
-fn wait_for_room(tap: &Tap, patience: &mut Patience, stop: &AtomicBool) {
-    while !stop.load(Relaxed) && patience.waits(tap.pressure(), Instant::now()) {
-        std::thread::sleep(REST);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
+use super::waits::Waits;
 use super::{Replayed, SOURCE};
 use crate::exchange::Origin;
 use crate::outcome::{Abort, LeftOut};
@@ -113,18 +114,21 @@ impl Request {
         }
     }
 
-    /// Offers it as one that began at `now`, since the Unix epoch. `room` waits until there is room for more.
-    pub(super) fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, room: &mut impl FnMut()) {
+    /// Offers it as one that began at `now`, since the Unix epoch. Of a long one each part waits for room.
+    pub(super) async fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, waits: &mut Waits) {
         let origin = Origin { source: SOURCE, client: self.client };
         let passed = Passed { server: self.server, at: now, ambiguous: false };
         let Some(mut writer) = tap.begin_again(self.head, origin, passed, Some(replayed)) else { return };
         let [request_end, response_start, end] = self.times;
-        write(&mut writer, &self.body, ExchangeWriter::data, room);
+        let mut room = Room { tap, waits };
+        room.write(&mut writer, &self.body, ExchangeWriter::data).await;
         writer.at(now + request_end.unwrap_or_default());
         writer.request_end(self.trailers);
         let response = self.response.filter(|_| writer.is_response_read());
-        let trailers = response
-            .and_then(|response| respond(&mut writer, &response, now + response_start.unwrap_or_default(), room));
+        let trailers = match response {
+            Some(response) => room.respond(&mut writer, &response, now + response_start.unwrap_or_default()).await,
+            None => None,
+        };
         writer.at(now + end.or(response_start).or(request_end).unwrap_or_default());
         match self.aborted {
             Some(why) => writer.abort(why),
@@ -150,43 +154,51 @@ impl Request {
     }
 }
 
-/// Writes the response with its head at that time, and gives its trailers.
-fn respond(
-    writer: &mut ExchangeWriter,
-    response: &RecordedResponse,
-    at: Duration,
-    room: &mut impl FnMut(),
-) -> Option<Bytes> {
-    let RecordedResponse { version, status, reason, message } = response;
-    let mut head = BytesMut::with_capacity(64 + message.headers.len() * 48);
-    let version: &[u8] = if &version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
-    for part in [version, b" ", status.to_string().as_bytes(), b" ", reason, b"\r\n"] {
-        head.extend_from_slice(part);
-    }
-    message.headers.iter().for_each(|(name, value)| push_line(&mut head, name, value));
-    head.extend_from_slice(b"\r\n");
-    writer.at(at);
-    writer.respond(head.freeze());
-    write(writer, &message.body, ExchangeWriter::response_data, room);
-    let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
-    if message.truncated.is_some() {
-        writer.response_lost(message.body_length.saturating_sub(kept));
-    }
-    section(&message.trailers)
+/// What there has to be room for.
+struct Room<'a> {
+    tap: &'a Tap,
+    waits: &'a mut Waits,
 }
 
-fn write(writer: &mut ExchangeWriter, body: &[Bytes], append: fn(&mut ExchangeWriter, Bytes), room: &mut impl FnMut()) {
-    let mut appended = 0;
-    for whole in body {
-        for at in (0..whole.len()).step_by(PIECE) {
-            let piece = whole.slice(at..whole.len().min(at + PIECE));
-            if appended >= PIECE {
-                writer.arrive();
-                room();
-                appended = 0;
+impl Room<'_> {
+    /// Writes the response with its head at that time, and gives its trailers.
+    async fn respond(
+        &mut self,
+        writer: &mut ExchangeWriter,
+        response: &RecordedResponse,
+        at: Duration,
+    ) -> Option<Bytes> {
+        let RecordedResponse { version, status, reason, message } = response;
+        let mut head = BytesMut::with_capacity(64 + message.headers.len() * 48);
+        let version: &[u8] = if &version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
+        for part in [version, b" ", status.to_string().as_bytes(), b" ", reason, b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+        message.headers.iter().for_each(|(name, value)| push_line(&mut head, name, value));
+        head.extend_from_slice(b"\r\n");
+        writer.at(at);
+        writer.respond(head.freeze());
+        self.write(writer, &message.body, ExchangeWriter::response_data).await;
+        let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
+        if message.truncated.is_some() {
+            writer.response_lost(message.body_length.saturating_sub(kept));
+        }
+        section(&message.trailers)
+    }
+
+    async fn write(&mut self, writer: &mut ExchangeWriter, body: &[Bytes], append: fn(&mut ExchangeWriter, Bytes)) {
+        let mut appended = 0;
+        for whole in body {
+            for at in (0..whole.len()).step_by(PIECE) {
+                let piece = whole.slice(at..whole.len().min(at + PIECE));
+                if appended >= PIECE {
+                    writer.arrive();
+                    self.waits.for_room(self.tap).await;
+                    appended = 0;
+                }
+                appended += piece.len();
+                append(writer, piece);
             }
-            appended += piece.len();
-            append(writer, piece);
         }
     }
 }
