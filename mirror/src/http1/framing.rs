@@ -1,6 +1,7 @@
 //! How long a message's body is: RFC 9112 §6.3, told by the head alone.
 
-use super::{Headers, RequestHead, ResponseHead};
+use super::head::Lines;
+use super::{RequestHead, ResponseHead};
 
 /// How a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,34 +43,43 @@ pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
 /// # Errors
 /// When the framing is ambiguous.
 pub fn response_framing(method: &[u8], head: &ResponseHead) -> Result<Framing, FramingError> {
-    if method == b"HEAD" || matches!(head.status, 100..=199 | 204 | 304) {
+    of_response(method, head.status, &head.headers)
+}
+
+/// The same of a head that is held otherwise.
+pub(super) fn of_response(
+    method: &[u8],
+    status: u16,
+    headers: &(impl Lines + ?Sized),
+) -> Result<Framing, FramingError> {
+    if method == b"HEAD" || matches!(status, 100..=199 | 204 | 304) {
         return Ok(Framing::None);
     }
-    if method == b"CONNECT" && matches!(head.status, 200..=299) {
+    if method == b"CONNECT" && matches!(status, 200..=299) {
         return Ok(Framing::Close);
     }
-    if head.headers.get("transfer-encoding").is_some() {
-        return Ok(if ends_in_chunked(&head.headers) { Framing::Chunked } else { Framing::Close });
+    if headers.values("transfer-encoding").next().is_some() {
+        return Ok(if ends_in_chunked(headers) { Framing::Chunked } else { Framing::Close });
     }
-    Ok(content_length(&head.headers)?.map_or(Framing::Close, by_length))
+    Ok(content_length(headers)?.map_or(Framing::Close, by_length))
 }
 
 fn by_length(n: u64) -> Framing {
     if n == 0 { Framing::None } else { Framing::Length(n) }
 }
 
-fn ends_in_chunked(headers: &Headers) -> bool {
+fn ends_in_chunked(headers: &(impl Lines + ?Sized)) -> bool {
     headers
-        .get_all("transfer-encoding")
+        .values("transfer-encoding")
         .last()
         .and_then(|value| value.rsplit(|&b| b == b',').next())
         .is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// The one length that all Content-Length values, and all members of a list value, agree on.
-fn content_length(headers: &Headers) -> Result<Option<u64>, FramingError> {
+fn content_length(headers: &(impl Lines + ?Sized)) -> Result<Option<u64>, FramingError> {
     let mut length = None;
-    for member in headers.get_all("content-length").flat_map(|value| value.split(|&b| b == b',')) {
+    for member in headers.values("content-length").flat_map(|value| value.split(|&b| b == b',')) {
         let digits = member.trim_ascii();
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return Err(FramingError::Length);

@@ -4,6 +4,9 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 
+use super::framing::of_response;
+use super::{Framing, FramingError};
+
 /// The most headers a head may have. Four times what pingora accepts, so that the engine refuses nothing that the proxy let pass.
 pub const MAX_HEADERS: usize = 1024;
 
@@ -17,6 +20,30 @@ pub struct Header {
     pub name: Bytes,
     /// As sent; any bytes but CR, LF and NUL, and in an odd head any but LF.
     pub value: Bytes,
+}
+
+/// Header lines, however they are held.
+pub(super) trait Lines {
+    /// Every value of this name, in any case, in order.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// As [`Headers::has_token`].
+    fn has_token(&self, name: &str, token: &str) -> bool {
+        let is_token = |part: &[u8]| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.values(name).any(|value| value.split(|&b| b == b',').any(is_token))
+    }
+}
+
+impl Lines for Headers {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).map(|value| &value[..])
+    }
+}
+
+impl Lines for [httparse::Header<'_>] {
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
+    }
 }
 
 /// Header lines in the order they were sent.
@@ -51,8 +78,7 @@ impl Headers {
 
     /// Whether a comma-separated list header (RFC 9110 §5.6.1) of this name has this token, in any case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.get_all(name)
-            .any(|value| value.split(|&b| b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token.as_bytes())))
+        Lines::has_token(self, name, token)
     }
 
     /// Adds a line at the end.
@@ -289,6 +315,19 @@ impl ResponseParts<'_> {
     /// The version as on the wire.
     pub(crate) fn version(&self) -> &'static str {
         version(self.minor)
+    }
+
+    /// As [`response_framing`](super::response_framing).
+    pub(crate) fn framing(&self, method: &[u8]) -> Result<Framing, FramingError> {
+        of_response(method, self.status, self.headers)
+    }
+
+    /// Whether the connection is for more messages behind this one (RFC 9112 §9.3).
+    pub(crate) fn keeps_open(&self) -> bool {
+        match self.minor {
+            0 => self.headers.has_token("connection", "keep-alive"),
+            _ => !self.headers.has_token("connection", "close"),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::body::CHUNK_OVERHEAD;
 use crate::budget::{Budget, Charge, Share};
 use crate::exchange::Response;
-use crate::http1::{BodyDecoder, Framing, Header, Piece, ResponseHead, head_length, response_framing};
+use crate::http1::{BodyDecoder, Framing, Header, ResponseHead, ResponseParts, Span, head_length};
 use crate::outcome::{DropReason, FailReason};
 
 /// The longest head an answer may have: far over what servers send, and small beside the byte budget.
@@ -62,65 +62,54 @@ pub(super) async fn receive(
     read: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
     method: &[u8],
-    mut keep: Option<&Keep>,
+    keep: Option<&Keep>,
     sent: Instant,
 ) -> Result<Answered, Unanswered> {
     let mut silent = true;
-    let (head, first_byte) = loop {
+    let (told, head) = loop {
         // A target may send heads and pieces of a byte without an end: each is paid for, so that the engine's other tasks run.
         tokio::task::consume_budget().await;
-        let wire = match read_head(read, input).await {
+        let length = match head_within(read, input).await {
             Err(FailReason::Reset) if silent && input.is_empty() => return Err(Unanswered::Silent),
             read => read?,
         };
         silent = false;
-        let first_byte = keep.map_or(Duration::ZERO, |_| sent.elapsed());
-        let wire = match keep.map(|k| k.charge(head_cost(&wire))) {
-            Some(Ok(charge)) => charge.hold(wire),
-            // Only what became of the copy is told of an answer whose head there is no room for.
-            Some(Err(_)) => {
-                keep = None;
-                wire
-            }
-            None => wire,
-        };
-        let head = match ResponseHead::parse(&wire) {
-            Ok(Some((head, _))) => head,
-            _ => return Err(FailReason::Protocol.into()),
-        };
-        if !matches!(head.status, 100 | 102..=199) {
-            break (head, first_byte);
+        let told = Told::by(&input[..length], method)?;
+        // Only what became of the copy is told of an answer whose head there is no room for.
+        let head = keep.filter(|_| !told.is_interim()).and_then(|keep| keep.head(&input[..length], sent));
+        pass(input, length);
+        if !told.is_interim() {
+            break (told, head);
         }
     };
-    let tunnel = head.status == 101 || method == b"CONNECT" && matches!(head.status, 200..=299);
-    let framing = match tunnel {
-        true => Framing::None,
-        false => response_framing(method, &head).map_err(|_| FailReason::Protocol)?,
-    };
-    let mut kept = Kept { keep, body: Vec::new(), length: 0, truncated: None };
-    let mut decoder = BodyDecoder::new(framing);
+    let mut kept = Kept { keep: keep.filter(|_| head.is_some()), body: Vec::new(), length: 0, truncated: None };
+    let mut decoder = BodyDecoder::new(told.framing);
     let (trailers, closed) = loop {
         tokio::task::consume_budget().await;
-        match decoder.decode(input).map_err(|_| FailReason::Protocol)? {
-            Some(Piece::Data(bytes)) => kept.push(&bytes),
-            Some(Piece::End(trailers)) => break (trailers, false),
-            None => {
-                if fill(read, input).await? == 0 {
-                    decoder.finish().map_err(|_| FailReason::Reset)?;
-                    break (None, true);
-                }
+        let (taken, span) = decoder.scan(input).map_err(|_| FailReason::Protocol)?;
+        let last = |n: usize| &input[taken - n..taken];
+        let end = match span {
+            Some(Span::Data(n)) => {
+                kept.push(last(n));
+                None
             }
+            Some(Span::End(n)) => Some((n > 0 && head.is_some()).then(|| Bytes::copy_from_slice(last(n)))),
+            None => None,
+        };
+        input.advance(taken);
+        if let Some(trailers) = end {
+            break (trailers, false);
+        }
+        if span.is_none() && fill(read, input).await? == 0 {
+            decoder.finish().map_err(|_| FailReason::Reset)?;
+            break (None, true);
         }
     };
-    let keep_alive = match head.minor {
-        0 => head.headers.has_token("connection", "keep-alive"),
-        _ => !head.headers.has_token("connection", "close"),
-    };
     Ok(Answered {
-        status: head.status,
-        reusable: keep_alive && !closed && !tunnel,
+        status: told.status,
+        reusable: told.keeps_open && !closed && !told.is_tunnel,
         last: input.is_empty(),
-        response: keep.map(|_| Response {
+        response: head.map(|(first_byte, head)| Response {
             first_byte,
             total: sent.elapsed(),
             body: kept.body,
@@ -132,7 +121,42 @@ pub(super) async fn receive(
     })
 }
 
+/// What an answer's head tells of the rest. Looked at where it stands: most answers are kept by nobody.
+struct Told {
+    status: u16,
+    framing: Framing,
+    keeps_open: bool,
+    is_tunnel: bool,
+}
+
+impl Told {
+    fn by(wire: &[u8], method: &[u8]) -> Result<Told, FailReason> {
+        ResponseParts::look(wire, |parts| {
+            let Ok(Some((parts, _))) = parts else { return Err(FailReason::Protocol) };
+            let status = parts.status;
+            let is_tunnel = status == 101 || method == b"CONNECT" && matches!(status, 200..=299);
+            let framing = match is_tunnel {
+                true => Framing::None,
+                false => parts.framing(method).map_err(|_| FailReason::Protocol)?,
+            };
+            Ok(Told { status, framing, keeps_open: parts.keeps_open(), is_tunnel })
+        })
+    }
+
+    fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+}
+
 impl Keep {
+    /// The head, when it came, where there is room for it. It is copied, off the read buffer: that is many times larger than most answers.
+    fn head(&self, wire: &[u8], sent: Instant) -> Option<(Duration, ResponseHead)> {
+        let first_byte = sent.elapsed();
+        let wire = self.charge(head_cost(wire)).ok()?.hold(Bytes::copy_from_slice(wire));
+        let (head, _) = ResponseHead::parse(&wire).ok()??;
+        Some((first_byte, head))
+    }
+
     fn charge(&self, n: usize) -> Result<Charge, DropReason> {
         self.budget.charge_to(&self.share, n)
     }
@@ -164,8 +188,8 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// Keeps what is within the bound. It is copied, off the read buffer: that is many times larger than most answers.
-    fn push(&mut self, bytes: &Bytes) {
+    /// Keeps what is within the bound, copied for the same reason.
+    fn push(&mut self, bytes: &[u8]) {
         let before = self.length;
         self.length += bytes.len() as u64;
         let Some(keep) = self.keep else { return };
@@ -186,17 +210,20 @@ impl Kept<'_> {
     }
 }
 
-async fn read_head(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> Result<Bytes, FailReason> {
+/// Goes on behind a head.
+fn pass(input: &mut BytesMut, length: usize) {
+    match length {
+        // A long head must not cost the buffer it came in as long as the connection lives.
+        READ.. => *input = BytesMut::from(&input[length..]),
+        _ => input.advance(length),
+    }
+}
+
+/// Reads until a whole head is at the front, and gives its length.
+async fn head_within(read: &mut (impl AsyncRead + Unpin), input: &mut BytesMut) -> Result<usize, FailReason> {
     loop {
         if let Some(length) = head_length(input) {
-            // Copied off the read buffer, for the same reason as the body.
-            let head = Bytes::copy_from_slice(&input[..length]);
-            match length {
-                // A long head must not cost the buffer it came in as long as the connection lives.
-                READ.. => *input = BytesMut::from(&input[length..]),
-                _ => drop(input.split_to(length)),
-            }
-            return Ok(head);
+            return Ok(length);
         }
         let start = &input[..input.len().min(5)];
         if !b"HTTP/".starts_with(start) || input.len() > MAX_HEAD {

@@ -31,7 +31,9 @@ pub(super) fn encode(
     marker: &MarkerConfig,
 ) -> Result<Request, FramingError> {
     let framing = request_framing(head)?;
-    let upgrade = head.headers.has_token("connection", "upgrade") && head.headers.get("upgrade").is_some();
+    let names_hops = head.headers.get("connection").is_some();
+    let upgrade =
+        names_hops && head.headers.has_token("connection", "upgrade") && head.headers.get("upgrade").is_some();
     let authority = match host {
         HostPolicy::Original => None,
         HostPolicy::Target => Some(target.authority()),
@@ -63,7 +65,7 @@ pub(super) fn encode(
         } else if upgrade && (name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"upgrade")) {
             // The handshake is shadowed; the tunnel behind it is not.
             push_line(&mut wire, name, value);
-        } else if !is_hop_by_hop(head, name) {
+        } else if !is_hop_by_hop(head, names_hops, name) {
             push_line(&mut wire, name, value);
         }
     }
@@ -82,9 +84,10 @@ pub(super) fn encode(
     })
 }
 
-fn is_hop_by_hop(head: &RequestHead, name: &[u8]) -> bool {
+/// `names_hops`: whether there is a `Connection` that could name it.
+fn is_hop_by_hop(head: &RequestHead, names_hops: bool, name: &[u8]) -> bool {
     let named = || std::str::from_utf8(name).is_ok_and(|name| head.headers.has_token("connection", name));
-    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) || named()
+    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) || names_hops && named()
 }
 
 pub(super) fn push_line(wire: &mut BytesMut, name: &[u8], value: &[u8]) {
