@@ -70,22 +70,23 @@ impl Generation {
                         account.skipped(SkipReason::Split);
                         continue;
                     }
-                    self.pass(exchange.copy(Some(request_body), response_body), account, looks, From::start());
+                    let copy = Box::new(exchange.copy(Some(request_body), response_body));
+                    self.pass(copy, account, looks, From::start());
                 }
             }
             Progress::Skipped(reason) => all.copies.into_iter().for_each(|copy| copy.account.skipped(reason)),
             Progress::Dropped(reason) => all.copies.into_iter().for_each(|copy| copy.account.dropped(reason)),
             Progress::Waits(at, need) => {
                 let looks = std::mem::take(&mut all.looks);
-                self.hold(exchange, looks, need, move |generation, exchange, looks, verdict| {
-                    generation.spread(exchange, ForAll { looks, ..all }, From { stage: at, verdict });
+                self.hold(Box::new(exchange), looks, need, move |generation, exchange, looks, verdict| {
+                    generation.spread(*exchange, ForAll { looks, ..all }, From { stage: at, verdict });
                 });
             }
         }
     }
 
     /// Through one sink's stages into its queue.
-    fn pass(self: &Arc<Self>, mut exchange: Exchange, mut account: Account, looks: Looks, from: From) {
+    fn pass(self: &Arc<Self>, mut exchange: Box<Exchange>, mut account: Account, looks: Looks, from: From) {
         let sink = account.sink();
         match self.sinks[sink].pipeline.apply(&mut exchange, from.stage, from.verdict) {
             Progress::Through => {
@@ -149,10 +150,10 @@ impl Generation {
     /// Goes on once what a stage needs is there.
     fn hold(
         self: &Arc<Self>,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         mut looks: Looks,
         need: Need,
-        go_on: impl FnOnce(&Arc<Generation>, Exchange, Looks, Option<Verdict>) + Send + 'static,
+        go_on: impl FnOnce(&Arc<Generation>, Box<Exchange>, Looks, Option<Verdict>) + Send + 'static,
     ) {
         let generation = self.clone();
         generation.held.fetch_add(1, Relaxed);

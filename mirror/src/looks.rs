@@ -9,13 +9,16 @@ use crate::exchange::Exchange;
 use crate::pipeline::Pipeline;
 use crate::stage::{Need, Verdict};
 
-/// The readers of one pipeline for one exchange.
+/// The readers of one pipeline for one exchange, where it needs any. In a box: most need none, and exchanges are moved from hand to hand.
 #[derive(Default)]
-pub(crate) struct Looks {
+pub(crate) struct Looks(Option<Box<LookReaders>>);
+
+#[derive(Default)]
+struct LookReaders {
     /// Of the request's body, where a stage may have to see all of it, and the most that is collected.
-    pub(crate) request: Option<(BodyReader, u64)>,
+    request: Option<(BodyReader, u64)>,
     /// Of the response's, where a stage may have to know the response. It only counts.
-    pub(crate) response: Option<BodyReader>,
+    response: Option<BodyReader>,
 }
 
 impl Looks {
@@ -35,10 +38,10 @@ impl Looks {
         requests: &mut impl Iterator<Item = BodyReader>,
         responses: &mut impl Iterator<Item = BodyReader>,
     ) -> Looks {
-        Looks {
-            request: pipeline.needs_bodies().request.and_then(|most| Some((requests.next()?, most))),
-            response: if pipeline.needs_response() { responses.next() } else { None },
-        }
+        let request = pipeline.needs_bodies().request.and_then(|most| Some((requests.next()?, most)));
+        let response = if pipeline.needs_response() { responses.next() } else { None };
+        let any = request.is_some() || response.is_some();
+        Looks(any.then(|| Box::new(LookReaders { request, response })))
     }
 
     /// Waits for what a stage needs, and tells the exchange. Gives the verdict where there is one already.
@@ -47,12 +50,16 @@ impl Looks {
             Need::Work(work) => return Some(work.await(exchange)),
             Need::Body => {
                 // Without: it was there before.
-                let Some((mut reader, most)) = self.request.take() else { return Some(Verdict::Continue) };
+                let request = self.0.as_mut().and_then(|readers| readers.request.take());
+                let Some((mut reader, most)) = request else { return Some(Verdict::Continue) };
                 let body = gather(&mut reader, most).await.whole(exchange.charge());
                 exchange.collected(body);
             }
             Need::Response => {
-                let Some(reader) = &mut self.response else { return Some(Verdict::Continue) };
+                let Some(response) = self.0.as_mut().map(|readers| &mut readers.response) else {
+                    return Some(Verdict::Continue);
+                };
+                let Some(reader) = response else { return Some(Verdict::Continue) };
                 if !exchange.is_response_seen() {
                     std::future::poll_fn(|cx| reader.poll_told(cx, || exchange.is_answered())).await;
                     exchange.see_response(None);
@@ -64,7 +71,7 @@ impl Looks {
                     reader.done_with(&bytes);
                 }
                 exchange.see_response(Some(length + reader.lost()));
-                self.response = None;
+                *response = None;
             }
         }
         None

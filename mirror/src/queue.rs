@@ -11,8 +11,8 @@ use crate::outcome::DropReason;
 /// One exchange for one sink, with the account the sink settles when it knows what became of it.
 #[derive(Debug)]
 pub struct Offer {
-    /// The exchange.
-    pub exchange: Exchange,
+    /// The exchange. In a box: it goes through many hands.
+    pub exchange: Box<Exchange>,
     /// Settle it; dropped unsettled it counts as dropped at shutdown.
     pub account: Account,
 }

@@ -31,6 +31,7 @@ mod progress;
 mod reader;
 mod report;
 mod request;
+mod response;
 mod schedule;
 mod tally;
 mod waits;

@@ -125,7 +125,7 @@ impl Pacer {
             return Some(Ending::Duration);
         }
         self.in_a_row += 1;
-        let replayed = Replayed { due: due.map(|due| clock.began + due), pass: self.pass, ..request.replayed() };
+        let replayed = Replayed { due: due.map(|due| clock.began + due), pass: self.pass, ..request.replayed };
         request.offer(&self.tap, wall + now, replayed, &mut self.waits).await;
         let sent = self.progress.sent_one(started, due.unwrap_or(now));
         self.limit.is_some_and(|limit| sent >= limit).then_some(Ending::Limit)

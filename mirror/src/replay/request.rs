@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
+use super::response::Response;
 use super::waits::Waits;
 use super::{Replayed, SOURCE};
 use crate::exchange::Origin;
 use crate::outcome::{Abort, LeftOut};
-use crate::recording::{Record, RecordedMessage, RecordedResponse};
+use crate::recording::{Record, RecordedMessage};
 use crate::source::{ExchangeWriter, Passed, Tap};
 
 /// What a request takes beside its bytes: its struct and those of its response's lines.
@@ -26,10 +27,12 @@ pub(super) struct Request {
     pub(super) head: Bytes,
     pub(super) body: Vec<Bytes>,
     pub(super) trailers: Option<Bytes>,
-    pub(super) response: Option<RecordedResponse>,
+    pub(super) response: Option<Response>,
     pub(super) client: Option<SocketAddr>,
     pub(super) server: Option<SocketAddr>,
     pub(super) aborted: Option<Abort>,
+    /// What is told of it from when it passed first, but for what this pass is.
+    pub(super) replayed: Replayed,
     /// When the request's last byte, the response's head and its last byte came, since the start.
     pub(super) times: [Option<Duration>; 3],
     /// About how many bytes all of it holds.
@@ -77,13 +80,18 @@ impl Request {
             push_line(&mut head, b"Content-Length", length.to_string().as_bytes());
         }
         head.extend_from_slice(b"\r\n");
-        let of_response = response.as_ref().map_or(0, |response| {
-            let message = &response.message;
-            message.body.iter().map(Bytes::len).sum::<usize>() + message.headers.len() * size_of::<(Bytes, Bytes)>()
-        });
+        let response = response.map(Response::of);
+        let answered = response.as_ref().map(|response| response.status);
         Ok(Request {
             started: record.started,
-            cost: OVERHEAD + head.len() + length + of_response,
+            cost: OVERHEAD + head.len() + length + response.as_ref().map_or(0, Response::cost),
+            replayed: Replayed {
+                due: None,
+                status: answered,
+                latency: answered.and(record.end),
+                pass: 0,
+                server: hash(&record.server),
+            },
             head: head.freeze(),
             body,
             trailers: section(&trailers),
@@ -101,19 +109,6 @@ impl Request {
         end
     }
 
-    /// Its part of what is told of it from when it passed first.
-    pub(super) fn replayed(&self) -> Replayed {
-        let mut hasher = DefaultHasher::new();
-        self.server.hash(&mut hasher);
-        Replayed {
-            due: None,
-            status: self.response.as_ref().map(|response| response.status),
-            latency: self.response.as_ref().and_then(|_| self.lasted()),
-            pass: 0,
-            server: hasher.finish(),
-        }
-    }
-
     /// Offers it as one that began at `now`, since the Unix epoch. Of a long one each part waits for room.
     pub(super) async fn offer(self, tap: &Tap, now: Duration, replayed: Replayed, waits: &mut Waits) {
         let origin = Origin { source: SOURCE, client: self.client };
@@ -126,7 +121,7 @@ impl Request {
         writer.request_end(self.trailers);
         let response = self.response.filter(|_| writer.is_response_read());
         let trailers = match response {
-            Some(response) => room.respond(&mut writer, &response, now + response_start.unwrap_or_default()).await,
+            Some(response) => room.respond(&mut writer, response, now + response_start.unwrap_or_default()).await,
             None => None,
         };
         writer.at(now + end.or(response_start).or(request_end).unwrap_or_default());
@@ -148,6 +143,7 @@ impl Request {
             client: None,
             server: None,
             aborted: None,
+            replayed: Replayed { due: None, status: None, latency: None, pass: 0, server: 0 },
             times: [None; 3],
             cost: OVERHEAD,
         }
@@ -162,28 +158,15 @@ struct Room<'a> {
 
 impl Room<'_> {
     /// Writes the response with its head at that time, and gives its trailers.
-    async fn respond(
-        &mut self,
-        writer: &mut ExchangeWriter,
-        response: &RecordedResponse,
-        at: Duration,
-    ) -> Option<Bytes> {
-        let RecordedResponse { version, status, reason, message } = response;
-        let mut head = BytesMut::with_capacity(64 + message.headers.len() * 48);
-        let version: &[u8] = if &version[..] == b"HTTP/1.0" { b"HTTP/1.0" } else { b"HTTP/1.1" };
-        for part in [version, b" ", status.to_string().as_bytes(), b" ", reason, b"\r\n"] {
-            head.extend_from_slice(part);
-        }
-        message.headers.iter().for_each(|(name, value)| push_line(&mut head, name, value));
-        head.extend_from_slice(b"\r\n");
+    async fn respond(&mut self, writer: &mut ExchangeWriter, response: Response, at: Duration) -> Option<Bytes> {
+        let Response { head, body, lost, trailers, .. } = response;
         writer.at(at);
-        writer.respond(head.freeze());
-        self.write(writer, &message.body, ExchangeWriter::response_data).await;
-        let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
-        if message.truncated.is_some() {
-            writer.response_lost(message.body_length.saturating_sub(kept));
+        writer.respond(head);
+        self.write(writer, &body, ExchangeWriter::response_data).await;
+        if lost > 0 {
+            writer.response_lost(lost);
         }
-        section(&message.trailers)
+        trailers
     }
 
     async fn write(&mut self, writer: &mut ExchangeWriter, body: &[Bytes], append: fn(&mut ExchangeWriter, Bytes)) {
@@ -203,8 +186,14 @@ impl Room<'_> {
     }
 }
 
+fn hash(server: &Option<SocketAddr>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    server.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// A trailer section as it was sent; none where there were no trailers.
-fn section(trailers: &[(Bytes, Bytes)]) -> Option<Bytes> {
+pub(super) fn section(trailers: &[(Bytes, Bytes)]) -> Option<Bytes> {
     if trailers.is_empty() {
         return None;
     }
@@ -214,7 +203,7 @@ fn section(trailers: &[(Bytes, Bytes)]) -> Option<Bytes> {
     Some(section.freeze())
 }
 
-fn push_line(to: &mut BytesMut, name: &[u8], value: &[u8]) {
+pub(super) fn push_line(to: &mut BytesMut, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
         to.extend_from_slice(part);
     }

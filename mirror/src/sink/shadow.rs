@@ -23,6 +23,7 @@ mod answer;
 mod backoff;
 mod connection;
 mod copies;
+mod deadline;
 mod order;
 mod pipelined;
 mod pool;
@@ -166,7 +167,7 @@ impl Shadow {
     }
 
     /// Sends one copy, and again where that may be, and settles its account.
-    async fn deliver(&self, mut exchange: Exchange, account: Account, session: Option<u64>) {
+    async fn deliver(&self, mut exchange: Box<Exchange>, account: Account, session: Option<u64>) {
         let Some(mut body) = exchange.take_request_body() else { return };
         let Some(request) = self.encode(&exchange) else { return account.dropped(DropReason::Ambiguous) };
         // Before the first try: one that finds no connection has read nothing, and may be made again too.
@@ -212,7 +213,7 @@ impl Shadow {
 
     /// Settles the account of a copy that was answered, once the stages have seen the answer. The target is done with it: the next copy does not wait
     /// for them.
-    fn answered(&self, exchange: Exchange, account: Account, response: Option<Response>) {
+    fn answered(&self, exchange: Box<Exchange>, account: Account, response: Option<Response>) {
         self.backoff.succeeded();
         let left = self.answer_body.max(account.kept_answers().map_or(0, |kept| kept.left));
         let mut response = match response {

@@ -21,7 +21,7 @@ const READ_EVERY: u64 = 256 * 1024;
 
 /// An exchange as far as it is known.
 pub(super) struct Collecting {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     request: Body,
     response: Body,
     /// Whether the response is recorded, which others may see in any case.
@@ -59,7 +59,7 @@ struct Body {
 }
 
 impl Collecting {
-    pub(super) fn new(mut exchange: Exchange, responses: bool) -> Collecting {
+    pub(super) fn new(mut exchange: Box<Exchange>, responses: bool) -> Collecting {
         let (request, response) = (exchange.take_request_body(), exchange.take_response_body());
         let response = Body::of(response.filter(|_| responses));
         Collecting { exchange, request: Body::of(request), response, responses, answers: Vec::new() }

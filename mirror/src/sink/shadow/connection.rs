@@ -1,27 +1,31 @@
 //! One connection to a target: sends a copy as its body flows and reads the answer at the same time.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 
 use super::answer::{Keep, Unanswered, receive};
+use super::deadline::Deadline;
 use super::request::{Request, push_line};
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::Response;
 use crate::http1::{Framing, Header, Headers};
 use crate::outcome::{DropReason, FailReason};
+
+/// What goes out, in order. A head alone, as most copies are, takes no memory of its own.
+type Pieces = SmallVec<[Bytes; 1]>;
 
 /// Pieces that go out in one write; a chunk is up to three.
 const MAX_PIECES: usize = 24;
@@ -45,6 +49,8 @@ pub(super) struct Connection {
     pub(super) idle_since: Instant,
     /// The session that it was used for last, where copies go by sessions.
     pub(super) session: Option<u64>,
+    /// Of the copy under way.
+    deadline: Option<Deadline>,
     open: Arc<AtomicU64>,
 }
 
@@ -79,7 +85,16 @@ pub(super) enum Unsent {
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: SocketAddr, open: Arc<AtomicU64>) -> Connection {
         open.fetch_add(1, Relaxed);
-        Connection { stream, peer, input: BytesMut::new(), served: 0, idle_since: Instant::now(), session: None, open }
+        Connection {
+            stream,
+            peer,
+            input: BytesMut::new(),
+            served: 0,
+            idle_since: Instant::now(),
+            session: None,
+            deadline: None,
+            open,
+        }
     }
 
     /// Whether the target has closed it, or said something unasked, while it was idle.
@@ -102,21 +117,21 @@ impl Connection {
         let send = send(&mut write, request, body, timeout);
         let receive = receive(&mut read, &mut self.input, &request.method, keep, start);
         tokio::pin!(send, receive);
-        let deadline = tokio::time::sleep_until(tokio::time::Instant::from_std(start) + timeout);
-        tokio::pin!(deadline);
+        let deadline = self.deadline.get_or_insert_with(|| Deadline::at(start + timeout));
+        deadline.set(start + timeout);
 
         let (mut sent, mut answer) = (None, None);
         while answer.is_none() || sent.is_none() {
             tokio::select! {
                 biased;
                 result = &mut send, if sent.is_none() => {
-                    let now = tokio::time::Instant::now;
+                    let now = Instant::now;
                     match result {
                         Err(Unsent::Dropped(reason)) => return Err(Fault::Dropped(reason)),
                         Err(Unsent::Late) => return Err(Fault::Failed(FailReason::Timeout)),
                         Ok(Sent::AtOnce) => {}
-                        Ok(Sent::InTime) => deadline.as_mut().reset(now() + timeout),
-                        Err(Unsent::Broken) => deadline.as_mut().reset(now() + LAST_WORD.min(timeout)),
+                        Ok(Sent::InTime) => deadline.set(now() + timeout),
+                        Err(Unsent::Broken) => deadline.set(now() + LAST_WORD.min(timeout)),
                     }
                     sent = Some(result.is_ok());
                 }
@@ -132,7 +147,7 @@ impl Connection {
                     Err(Unanswered::Silent) => return Err(Fault::Failed(FailReason::Reset)),
                     Err(Unanswered::Failed(reason)) => return Err(Fault::Failed(reason)),
                 },
-                () = &mut deadline, if sent.is_some() => {
+                () = poll_fn(|cx| deadline.poll(cx)), if sent.is_some() => {
                     let broken = sent == Some(false);
                     return Err(Fault::Failed(if broken { FailReason::Reset } else { FailReason::Timeout }));
                 }
@@ -174,7 +189,7 @@ pub(super) async fn send(
 ) -> Result<Sent, Unsent> {
     let mut outgoing = Outgoing {
         framing: request.framing,
-        pieces: VecDeque::from([request.head.clone()]),
+        pieces: [request.head.clone()].into_iter().collect(),
         taken: Vec::new(),
         length: 0,
         ended: false,
@@ -212,7 +227,7 @@ async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> Option<T> 
 /// What goes out with the next write.
 struct Outgoing {
     framing: Framing,
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
     /// The chunks among them.
     taken: Vec<Bytes>,
     /// The body's length so far.
@@ -247,16 +262,16 @@ impl Outgoing {
 }
 
 /// The chunked coding, RFC 9112 §7.1, or the bytes alone.
-fn push_chunk(pieces: &mut VecDeque<Bytes>, framing: Framing, bytes: &Bytes) {
+fn push_chunk(pieces: &mut Pieces, framing: Framing, bytes: &Bytes) {
     if framing != Framing::Chunked {
-        return pieces.push_back(bytes.clone());
+        return pieces.push(bytes.clone());
     }
-    pieces.push_back(Bytes::from(format!("{:x}\r\n", bytes.len())));
-    pieces.push_back(bytes.clone());
-    pieces.push_back(Bytes::from_static(b"\r\n"));
+    pieces.push(Bytes::from(format!("{:x}\r\n", bytes.len())));
+    pieces.push(bytes.clone());
+    pieces.push(Bytes::from_static(b"\r\n"));
 }
 
-fn push_end(pieces: &mut VecDeque<Bytes>, framing: Framing, length: u64, end: BodyEnd) -> Result<(), Unsent> {
+fn push_end(pieces: &mut Pieces, framing: Framing, length: u64, end: BodyEnd) -> Result<(), Unsent> {
     let trailers = match end {
         BodyEnd::Complete(trailers) => trailers,
         BodyEnd::Aborted(_) => return Err(Unsent::Dropped(DropReason::Aborted)),
@@ -264,8 +279,8 @@ fn push_end(pieces: &mut VecDeque<Bytes>, framing: Framing, length: u64, end: Bo
     };
     match framing {
         Framing::Chunked => {
-            pieces.push_back(Bytes::from_static(b"0\r\n"));
-            pieces.push_back(trailers.map_or(Ok(Bytes::from_static(b"\r\n")), trailer_section)?);
+            pieces.push(Bytes::from_static(b"0\r\n"));
+            pieces.push(trailers.map_or(Ok(Bytes::from_static(b"\r\n")), trailer_section)?);
             Ok(())
         }
         // A copy of another length than its head says would be read into the next request.
@@ -287,16 +302,10 @@ fn trailer_section(sent: Bytes) -> Result<Bytes, Unsent> {
 }
 
 /// Writes all pieces, unless the reader is cut off meanwhile because the target does not take them.
-async fn write_all(
-    write: &mut WriteHalf<'_>,
-    pieces: &mut VecDeque<Bytes>,
-    body: &mut BodyReader,
-) -> Result<(), Unsent> {
+async fn write_all(write: &mut WriteHalf<'_>, pieces: &mut Pieces, body: &mut BodyReader) -> Result<(), Unsent> {
     poll_fn(|cx| {
         while !pieces.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_PIECES + 4];
-            let filled = pieces.iter().zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
-            match Pin::new(&mut *write).poll_write_vectored(cx, &slices[..filled]) {
+            match poll_write(Pin::new(&mut *write), cx, pieces) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Poll::Ready(Err(Unsent::Broken)),
                 Poll::Ready(Ok(n)) => advance(pieces, n),
                 Poll::Pending => return body.poll_cut(cx).map(|reason| Err(Unsent::Dropped(reason))),
@@ -307,12 +316,24 @@ async fn write_all(
     .await
 }
 
-fn advance(pieces: &mut VecDeque<Bytes>, mut n: usize) {
-    while let Some(front) = pieces.front_mut() {
-        if n < front.len() {
-            return front.advance(n);
-        }
-        n -= front.len();
-        pieces.pop_front();
+/// One piece, as most copies are, costs the system less as it is.
+fn poll_write(write: Pin<&mut WriteHalf<'_>>, cx: &mut Context<'_>, pieces: &Pieces) -> Poll<io::Result<usize>> {
+    if pieces.len() == 1 {
+        return write.poll_write(cx, &pieces[0]);
+    }
+    let mut slices = [IoSlice::new(&[]); MAX_PIECES + 4];
+    let filled = pieces.iter().zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
+    write.poll_write_vectored(cx, &slices[..filled])
+}
+
+fn advance(pieces: &mut Pieces, mut n: usize) {
+    let mut whole = 0;
+    while let Some(piece) = pieces.get(whole).filter(|piece| piece.len() <= n) {
+        n -= piece.len();
+        whole += 1;
+    }
+    pieces.drain(..whole);
+    if let Some(front) = pieces.first_mut() {
+        front.advance(n);
     }
 }

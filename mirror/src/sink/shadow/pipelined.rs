@@ -44,7 +44,7 @@ pub(super) async fn deliver(shadow: &Shadow, order: &Order, session: u64, first:
 /// A copy under way.
 struct Flight {
     number: u64,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     account: Account,
     request: Arc<Request>,
     keep: Option<Arc<Keep>>,
