@@ -84,7 +84,7 @@ impl Opened {
     /// Every recording that cannot be read.
     pub fn open(config: &Config) -> Result<Option<Opened>, Vec<OpenError>> {
         let Some(replay) = &config.replay else { return Ok(None) };
-        Ok(Some(Opened { recordings: Recordings::open_with(&replay.files, &reader::options(replay))? }))
+        Ok(Some(Opened { recordings: Recordings::open_with(&replay.files, &reader::options(config, replay))? }))
     }
 
     /// Begins to send what is read.
@@ -107,7 +107,7 @@ impl Opened {
             MarkerConfig::Off => None,
             MarkerConfig::Header { name, .. } => Some(name.clone()),
         };
-        let reader = Reader::new(replay, marker, ahead.clone(), progress.clone());
+        let reader = Reader::new(config, replay, marker, ahead.clone(), progress.clone());
         let pacer = {
             let _within = engine.runtime().enter();
             Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stopped)?

@@ -46,3 +46,31 @@ fn requests_of_before_1970_keep_their_gaps() {
     assert!((done.number("planned_seconds") - 1.2).abs() < 1e-6, "{done:#?}");
     assert_eq!((&done.report["out_of_order"], &done.report["warnings"]), (&json!(0), &json!([])));
 }
+
+#[test]
+fn requests_are_in_the_order_of_their_starts_wherever_that_shows() {
+    let target = Server::ok();
+    let lasted =
+        |seconds| move |record: &mut mirror::recording::Record| record.end = Some(Duration::from_secs(seconds));
+    // As they ended.
+    let tape = Tape::default().get(5, "/b").get(9, "/c").with(0, "/a", lasted(20));
+    let by_start = ["/a", "/b", "/c"];
+    for (flags, order) in [
+        (&["--rate=1000/s"][..], by_start),
+        (&["--speed=max", "--concurrency=1"], by_start),
+        (&["--speed=max", "--order=connection"], by_start),
+        (&["--speed=max", "--carry=cookie:session"], by_start),
+        (&["--speed=max"], ["/b", "/c", "/a"]),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let again = folder.path().join("again.avro");
+        let done = replay(&tape, &target, &[flags, &["--record", again.to_str().expect("a path")]].concat());
+        assert_eq!((done.code, &done.report["out_of_order"]), (Some(0), &json!(0)), "{flags:?}: {done:#?}");
+        let records = mirror::recording::Recordings::open(&[again]).expect("a recording");
+        let mut sent: Vec<_> = records.map(|record| record.expect("a record")).collect();
+        // Ids count.
+        sent.sort_by_key(|record| record.id);
+        let sent: Vec<_> = sent.iter().map(|record| record.request.target.clone()).collect();
+        assert_eq!(sent, order, "{flags:?}");
+    }
+}
