@@ -124,8 +124,8 @@ pub(super) fn options(config: &Config, replay: &ReplayConfig) -> ReadOptions {
     ReadOptions { from: replay.from, to: replay.to, order, ..ReadOptions::default() }
 }
 
-/// Whether it shows which request is read first: not where they go as fast as they can, many at once, and none of them for another. To hold tens of
-/// thousands back for an order that is lost on their way costs a fifth of that speed, and the memory.
+/// Whether it shows which request is read first: not where they go as fast as they can, many at once, and none of them for another. There tens of
+/// thousands would be held back, and fall out of the CPU's caches, for an order that is lost on their way.
 fn is_in_order(config: &Config, replay: &ReplayConfig) -> bool {
     let carries = |pipeline: &[StageConfig]| pipeline.iter().any(|stage| matches!(stage, StageConfig::Carry(_)));
     let of_target =
