@@ -60,6 +60,7 @@ fn requests_are_in_the_order_of_their_starts_wherever_that_shows() {
         (&["--speed=max", "--concurrency=1"], by_start),
         (&["--speed=max", "--order=connection"], by_start),
         (&["--speed=max", "--carry=cookie:session"], by_start),
+        (&["--speed=max", "--limit=3"], by_start),
         (&["--speed=max"], ["/b", "/c", "/a"]),
     ] {
         let folder = tempfile::tempdir().expect("a folder");

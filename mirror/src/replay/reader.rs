@@ -124,13 +124,13 @@ pub(super) fn options(config: &Config, replay: &ReplayConfig) -> ReadOptions {
     ReadOptions { from: replay.from, to: replay.to, order, ..ReadOptions::default() }
 }
 
-/// Whether it shows which request is read first: not where they go as fast as they can, many at once, and none of them for another. There tens of
+/// Whether it shows which request is read first: not where all go as fast as they can, many at once, and none of them for another. There tens of
 /// thousands would be held back, and fall out of the CPU's caches, for an order that is lost on their way.
 fn is_in_order(config: &Config, replay: &ReplayConfig) -> bool {
     let carries = |pipeline: &[StageConfig]| pipeline.iter().any(|stage| matches!(stage, StageConfig::Carry(_)));
     let of_target =
         |shadow: &ShadowConfig| shadow.order.is_some() || shadow.concurrency.get() == 1 || carries(&shadow.pipeline);
-    !replay.is_untimed() || carries(&config.pipeline) || config.shadow.iter().any(of_target)
+    !replay.is_untimed() || replay.limit.is_some() || carries(&config.pipeline) || config.shadow.iter().any(of_target)
 }
 
 /// How far it read.

@@ -130,15 +130,25 @@ impl Shadow {
         None
     }
 
-    /// A copy that may be sent now, be it the next one of its session.
-    fn turn(&self, offer: Offer) -> Option<Turn> {
+    /// A copy in its place: none where that is behind others of its session.
+    fn place(&self, offer: Offer) -> Option<Turn> {
         let (offer, session) = match &self.order {
             None => (offer, None),
             Some(order) => order.take(offer)?,
         };
+        Some(Turn { offer, session })
+    }
+
+    /// A copy that may be sent now, be it the next one of its session.
+    fn admit_turn(&self, Turn { offer, session }: Turn) -> Option<Turn> {
         // What waits in a session goes on whatever became of the first.
         let offer = self.admit(offer).or_else(|| self.next(session))?;
         Some(Turn { offer, session })
+    }
+
+    /// The next of those that wait in the queue.
+    fn next_turn(&self, copies: &Copies) -> Option<Turn> {
+        std::iter::from_fn(|| copies.find_now(|offer| self.place(offer))).find_map(|turn| self.admit_turn(turn))
     }
 
     /// Sends a copy, and then as long as there are those that wait in the queue: under load a task, and all that it has made for itself, is for many.
@@ -146,7 +156,7 @@ impl Shadow {
         let mut next = Some(first);
         while let Some(Turn { offer, session }) = next {
             self.deliver_session(offer, session).await;
-            next = copies.find_now(|offer| self.turn(offer));
+            next = self.next_turn(copies);
             // Where all of it goes on without a wait others have their turn now and then.
             tokio::task::consume_budget().await;
         }
@@ -275,8 +285,8 @@ impl Sink for Shadow {
         let serve = async {
             // The slot first, then the copy: the queue is the only place where copies wait.
             while let Ok(slot) = slots.clone().acquire_owned().await {
-                let Some(offer) = copies.next().await else { break };
-                let Some(turn) = shadow.turn(offer) else { continue };
+                let Some(placed) = copies.next(|offer| shadow.place(offer)).await else { break };
+                let Some(turn) = placed.and_then(|turn| shadow.admit_turn(turn)) else { continue };
                 let (shadow, copies) = (shadow.clone(), copies.clone());
                 tokio::spawn(async move {
                     shadow.deliver_all(turn, &copies).await;

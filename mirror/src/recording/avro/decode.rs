@@ -185,12 +185,17 @@ impl Decoder {
     }
 }
 
-/// Takes blocks' data out of their frames. What zstd needs for that is made once: for the small blocks of some writers it takes longer than they do.
-pub(super) struct Frames(DCtx<'static>);
+/// What zstd needs for a frame is kept for the next one where it is at most so large, in bytes; 1 MiB, so that with as many files as are open at once
+/// it is no more than what is held to put records in order. Frames of ours need half of it.
+const KEPT: usize = 1 << 20;
+
+/// Takes blocks' data out of their frames. What zstd needs for that is not made anew each time: for the small blocks of some writers that takes longer than
+/// all else.
+pub(super) struct Frames(Option<DCtx<'static>>);
 
 impl Frames {
     pub(super) fn new() -> Frames {
-        Frames(DCtx::create())
+        Frames(None)
     }
 
     /// A block's data.
@@ -198,11 +203,14 @@ impl Frames {
     /// Frames that do not say their size, or several in a row, as other writers may make them, are read as well. The memory grows
     /// with what comes out, to [`MAX_BLOCK`] at the most, whatever the frame promises.
     pub(super) fn decompress(&mut self, frame: &[u8]) -> Result<Bytes, Corrupt> {
+        let context = self.0.get_or_insert_with(DCtx::create);
         // The last one may have broken off.
-        self.0.reset(ResetDirective::SessionOnly).map_err(|_| Corrupt)?;
+        context.reset(ResetDirective::SessionOnly).map_err(|_| Corrupt)?;
         let mut data = Vec::with_capacity(frame.len().saturating_mul(4).min(1 << 20));
-        let decoder = zstd::stream::read::Decoder::with_context(frame, &mut self.0);
-        decoder.take(MAX_BLOCK as u64 + 1).read_to_end(&mut data).map_err(|_| Corrupt)?;
+        let decoder = zstd::stream::read::Decoder::with_context(frame, context);
+        let read = decoder.take(MAX_BLOCK as u64 + 1).read_to_end(&mut data);
+        self.0 = self.0.take().filter(|context| context.sizeof() <= KEPT);
+        read.map_err(|_| Corrupt)?;
         if data.len() > MAX_BLOCK { Err(Corrupt) } else { Ok(data.into()) }
     }
 }
@@ -283,8 +291,10 @@ mod tests {
         }
         let mut frames = Frames::new();
         assert_eq!(frames.decompress(&bomb.finish().unwrap()), Err(Corrupt));
+        assert!(frames.0.as_ref().is_none_or(|context| context.sizeof() <= KEPT));
         let sound = zstd::encode_all(&b"sound"[..], 1).unwrap();
         assert_eq!(frames.decompress(&sound[..sound.len() - 1]), Err(Corrupt));
         assert_eq!(frames.decompress(&sound), Ok(Bytes::from_static(b"sound")), "after those that broke off");
+        assert!(frames.0.is_some(), "kept for the next");
     }
 }

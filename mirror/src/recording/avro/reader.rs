@@ -57,28 +57,17 @@ impl<R: Read> Reader<R> {
         let mut input = Input::new(input);
         let header = Header::read(&mut input)?;
         let offset = header.length as u64;
-        Ok(Reader {
-            input,
-            header,
-            frames: Frames::new(),
-            block: None,
-            offset,
-            losses: Losses::default(),
-            ended: false,
-        })
+        Ok(Reader::over(input, header, offset))
     }
 
     /// Reads on where the input stands, which is where a block begins, with `offset` bytes before it.
     pub(super) fn within(input: R, header: Header, offset: u64) -> Self {
-        Reader {
-            input: Input::new(input),
-            header,
-            frames: Frames::new(),
-            block: None,
-            offset,
-            losses: Losses::default(),
-            ended: false,
-        }
+        Reader::over(Input::new(input), header, offset)
+    }
+
+    fn over(input: Input<R>, header: Header, offset: u64) -> Self {
+        let (frames, losses) = (Frames::new(), Losses::default());
+        Reader { input, header, frames, block: None, offset, losses, ended: false }
     }
 
     /// What could not be read so far; of the whole file once the reader is at its end.
