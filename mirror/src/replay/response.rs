@@ -2,8 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::request::section;
-use crate::http1::push_line;
+use super::request::{push_line, section};
 use crate::recording::RecordedResponse;
 
 /// A recorded response as it is told again.

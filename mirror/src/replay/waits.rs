@@ -16,6 +16,8 @@ pub(super) struct Waits {
     alarm: Alarm,
     stop: watch::Receiver<bool>,
     patience: Patience,
+    /// What rests are told by.
+    clock: Clock,
 }
 
 impl Waits {
@@ -25,7 +27,7 @@ impl Waits {
     /// # Panics
     /// Outside of a runtime.
     pub(super) fn new(stop: watch::Receiver<bool>) -> io::Result<Waits> {
-        Ok(Waits { alarm: Alarm::new()?, stop, patience: Patience::default() })
+        Ok(Waits { alarm: Alarm::new()?, stop, patience: Patience::default(), clock: Clock::start() })
     }
 
     /// Until so long after the clock's beginning.
@@ -40,7 +42,8 @@ impl Waits {
     /// Until there is room for more.
     pub(super) async fn for_room(&mut self, tap: &Tap) {
         while self.patience.waits(tap.pressure(), Instant::now()) && !self.are_over() {
-            self.until(Clock::start(), REST).await;
+            let clock = self.clock;
+            self.until(clock, clock.began.elapsed() + REST).await;
         }
     }
 
