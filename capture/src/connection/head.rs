@@ -49,7 +49,8 @@ pub(super) fn request_line(input: &[u8]) -> Found {
     let method = input.iter().take(MAX_METHOD + 1).take_while(|&&b| is_token(b)).count();
     match input.get(method) {
         None if method <= MAX_METHOD => return Found::More,
-        Some(b' ' | b'\t') if method > 0 => {}
+        // As long as what is believed before the space is there: what a line is, it is in whatever pieces it comes.
+        Some(b' ' | b'\t') if (1..=MAX_METHOD).contains(&method) => {}
         _ => return Found::Nothing,
     }
     let Some(end) = memchr::memchr(b'\n', input) else {
@@ -261,8 +262,11 @@ mod tests {
         ] {
             assert_eq!(request_line(line), found, "{:?}", line.escape_ascii().to_string());
         }
-        assert_eq!(request_line(&[b'A'; MAX_METHOD]), Found::More);
-        assert_eq!(request_line(&[b'A'; MAX_METHOD + 1]), Found::Nothing);
+        let long = |method: usize, behind: &[u8]| request_line(&[&vec![b'A'; method], behind].concat());
+        assert_eq!(long(MAX_METHOD, b""), Found::More);
+        assert_eq!(long(MAX_METHOD, b" / HTTP/1.1\r\n"), other(MAX_METHOD + 13));
+        assert_eq!(long(MAX_METHOD + 1, b""), Found::Nothing);
+        assert_eq!(long(MAX_METHOD + 1, b" / HTTP/1.1\r\n"), Found::Nothing);
     }
 
     #[test]
