@@ -7,8 +7,10 @@ mod body;
 mod framing;
 mod head;
 mod lenient;
+mod lines;
 
 pub use body::{BodyDecoder, BodyError, Piece, Span};
 pub use framing::{Framing, FramingError, request_framing, response_framing};
 pub(crate) use head::ResponseParts;
 pub use head::{HeadError, Header, Headers, MAX_HEADERS, RequestHead, ResponseHead, head_length};
+pub(crate) use lines::push_line;

@@ -1,6 +1,6 @@
 //! How long a message's body is: RFC 9112 §6.3, told by the head alone.
 
-use super::head::Lines;
+use super::lines::Lines;
 use super::{RequestHead, ResponseHead};
 
 /// How a body ends.

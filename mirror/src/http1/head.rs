@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 
 use super::framing::of_response;
+use super::lines::Lines;
 use super::{Framing, FramingError};
 
 /// The most headers a head may have. Four times what pingora accepts, so that the engine refuses nothing that the proxy let pass.
@@ -20,30 +21,6 @@ pub struct Header {
     pub name: Bytes,
     /// As sent; any bytes but CR, LF and NUL, and in an odd head any but LF.
     pub value: Bytes,
-}
-
-/// Header lines, however they are held.
-pub(super) trait Lines {
-    /// Every value of this name, in any case, in order.
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
-
-    /// As [`Headers::has_token`].
-    fn has_token(&self, name: &str, token: &str) -> bool {
-        let is_token = |part: &[u8]| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
-        self.values(name).any(|value| value.split(|&b| b == b',').any(is_token))
-    }
-}
-
-impl Lines for Headers {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.get_all(name).map(|value| &value[..])
-    }
-}
-
-impl Lines for [httparse::Header<'_>] {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
-    }
 }
 
 /// Header lines in the order they were sent.

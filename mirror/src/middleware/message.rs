@@ -8,7 +8,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::{BodyDecoder, Framing, Header, Headers, Piece, RequestHead, ResponseHead, head_length};
+use crate::http1::{BodyDecoder, Framing, Header, Headers, Piece, RequestHead, ResponseHead, head_length, push_line};
 
 /// The head of a request that has this body, for a program.
 pub(crate) fn of_request(head: &RequestHead, body: &[u8]) -> Bytes {
@@ -64,16 +64,6 @@ fn with_headers(line: Vec<u8>, headers: &Headers, length: usize, needs_length: b
     }
     wire.extend_from_slice(b"\r\n");
     wire.freeze()
-}
-
-fn push_line(wire: &mut BytesMut, name: &[u8], value: &[u8]) {
-    wire.extend_from_slice(name);
-    // An odd line may have no name: its value is all of it.
-    if !name.is_empty() {
-        wire.extend_from_slice(b": ");
-    }
-    wire.extend_from_slice(value);
-    wire.extend_from_slice(b"\r\n");
 }
 
 fn is_framing(name: &[u8]) -> bool {

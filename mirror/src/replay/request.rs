@@ -10,6 +10,7 @@ use super::response::Response;
 use super::waits::Waits;
 use super::{Replayed, SOURCE};
 use crate::exchange::Origin;
+use crate::http1::push_line;
 use crate::outcome::{Abort, LeftOut};
 use crate::recording::{Record, RecordedMessage};
 use crate::source::{ExchangeWriter, Passed, Tap};
@@ -201,12 +202,6 @@ pub(super) fn section(trailers: &[(Bytes, Bytes)]) -> Option<Bytes> {
     trailers.iter().for_each(|(name, value)| push_line(&mut section, name, value));
     section.extend_from_slice(b"\r\n");
     Some(section.freeze())
-}
-
-pub(super) fn push_line(to: &mut BytesMut, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
-        to.extend_from_slice(part);
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::request::{push_line, section};
+use super::request::section;
+use crate::http1::push_line;
 use crate::recording::RecordedResponse;
 
 /// A recorded response as it is told again.

@@ -16,8 +16,6 @@ pub(super) struct Waits {
     alarm: Alarm,
     stop: watch::Receiver<bool>,
     patience: Patience,
-    /// What rests are told by.
-    clock: Clock,
 }
 
 impl Waits {
@@ -27,7 +25,7 @@ impl Waits {
     /// # Panics
     /// Outside of a runtime.
     pub(super) fn new(stop: watch::Receiver<bool>) -> io::Result<Waits> {
-        Ok(Waits { alarm: Alarm::new()?, stop, patience: Patience::default(), clock: Clock::start() })
+        Ok(Waits { alarm: Alarm::new()?, stop, patience: Patience::default() })
     }
 
     /// Until so long after the clock's beginning.
@@ -42,8 +40,7 @@ impl Waits {
     /// Until there is room for more.
     pub(super) async fn for_room(&mut self, tap: &Tap) {
         while self.patience.waits(tap.pressure(), Instant::now()) && !self.are_over() {
-            let clock = self.clock;
-            self.until(clock, clock.began.elapsed() + REST).await;
+            self.until(Clock::start(), REST).await;
         }
     }
 

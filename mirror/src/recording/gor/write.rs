@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::message::{self, Head, Type};
 use super::{MAX_MESSAGE, SEPARATOR};
-use crate::http1::{Framing, Header, response_framing};
+use crate::http1::{Framing, Header, push_line, response_framing};
 use crate::recording::plain::{Need, Refused, Room, Unfit};
 use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, Unheld, json, pairs};
 
@@ -250,20 +250,10 @@ impl<'a> Lines<'a> {
         into.extend_from_slice(&line.join(&b' '));
         into.extend_from_slice(b"\r\n");
         for (name, value) in &self.0 {
-            put_line(name, value, into);
+            push_line(into, name, value);
         }
         into.extend_from_slice(b"\r\n");
     }
-}
-
-fn put_line(name: &[u8], value: &[u8], into: &mut Vec<u8>) {
-    into.extend_from_slice(name);
-    // An odd line may have no name: its value is all of it.
-    if !name.is_empty() {
-        into.extend_from_slice(b": ");
-    }
-    into.extend_from_slice(value);
-    into.extend_from_slice(b"\r\n");
 }
 
 /// The head as a reader will have it.
@@ -349,7 +339,7 @@ fn put_chunks(body: &[u8], trailers: &[(Bytes, Bytes)], what: &'static str, into
     }
     into.extend_from_slice(b"0\r\n");
     let start = into.len();
-    trailers.iter().for_each(|(name, value)| put_line(name, value, into));
+    trailers.iter().for_each(|(name, value)| push_line(into, name, value));
     into.extend_from_slice(b"\r\n");
     let section = &into[start..];
     let same = trailers.is_empty()

@@ -18,10 +18,10 @@ use tokio::net::tcp::WriteHalf;
 
 use super::answer::{Keep, Unanswered, receive};
 use super::deadline::Deadline;
-use super::request::{Request, push_line};
+use super::request::Request;
 use crate::body::{BodyEnd, BodyReader, Chunk};
 use crate::exchange::Response;
-use crate::http1::{Framing, Header, Headers};
+use crate::http1::{Framing, Header, Headers, push_line};
 use crate::outcome::{DropReason, FailReason};
 
 /// What goes out, in order. A head alone, as most copies are, takes no memory of its own.

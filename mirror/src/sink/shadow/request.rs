@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::config::{HostPolicy, MarkerConfig, Target};
-use crate::http1::{Framing, FramingError, Header, RequestHead, request_framing};
+use crate::http1::{Framing, FramingError, Header, RequestHead, push_line, request_framing};
 
 /// A copy ready to be sent.
 #[derive(Debug)]
@@ -88,13 +88,6 @@ pub(super) fn encode(
 fn is_hop_by_hop(head: &RequestHead, names_hops: bool, name: &[u8]) -> bool {
     let named = || std::str::from_utf8(name).is_ok_and(|name| head.headers.has_token("connection", name));
     HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) || names_hops && named()
-}
-
-pub(super) fn push_line(wire: &mut BytesMut, name: &[u8], value: &[u8]) {
-    wire.extend_from_slice(name);
-    wire.extend_from_slice(b": ");
-    wire.extend_from_slice(value);
-    wire.extend_from_slice(b"\r\n");
 }
 
 /// The request target, behind the target's prefix. An absolute-form one keeps its form unless prefix or host would contradict
