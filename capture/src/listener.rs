@@ -130,7 +130,7 @@ impl Pace {
             return;
         }
         self.packets = 0;
-        while self.patience.waits(self.tap.pressure(), Instant::now()) {
+        while self.patience.waits(self.tap.pressure(), Instant::now) {
             std::thread::sleep(REST);
         }
     }

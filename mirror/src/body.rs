@@ -95,7 +95,8 @@ struct Flow {
 pub(crate) struct BodyWriter {
     /// The empty cell; none once the body has ended, or where nobody ever reads it.
     tail: Option<Arc<Cell>>,
-    flow: Arc<Flow>,
+    /// None where it never had a reader.
+    flow: Option<Arc<Flow>>,
     budget: Arc<Budget>,
 }
 
@@ -104,16 +105,19 @@ impl BodyWriter {
     pub(crate) fn new(slots: impl Iterator<Item = SlotBounds>, budget: &Arc<Budget>) -> (BodyWriter, Readers) {
         let mut root = None;
         let slots = slots.map(|bounds| Slot::new(bounds, root.get_or_insert_with(Arc::<Cell>::default).clone()));
-        let slots = slots.collect();
-        let flow =
-            Arc::new(Flow { slots, total: AtomicU64::new(0), lost: AtomicU64::new(0), ended: AtomicBool::new(false) });
-        let readers = Readers { left: 0..flow.slots.len(), flow: flow.clone() };
+        let slots: SmallVec<_> = slots.collect();
+        let left = 0..slots.len();
+        let flow = (!slots.is_empty()).then(|| {
+            let (total, lost, ended) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+            Arc::new(Flow { slots, total, lost, ended })
+        });
+        let readers = Readers { left, flow: flow.clone() };
         (BodyWriter { tail: root, flow, budget: budget.clone() }, readers)
     }
 
     /// Appends a chunk. Never waits: where the budget has no room for it the body ends as lost, which is told by `false`.
     pub(crate) fn append(&mut self, bytes: Bytes) -> bool {
-        if bytes.is_empty() || self.tail.is_none() || !self.is_read() {
+        if bytes.is_empty() || !self.is_open() || !self.is_read() {
             return true;
         }
         let n = cost(&bytes);
@@ -126,15 +130,16 @@ impl BodyWriter {
     }
 
     fn push(&mut self, n: usize, bytes: Bytes) {
+        let Some(flow) = &self.flow else { return };
         // Before the chunk can be seen: a reader that is as fast as this may have released it by the next line.
-        self.flow.slots.iter().for_each(|slot| slot.add(n as u64));
+        flow.slots.iter().for_each(|slot| slot.add(n as u64));
         let next = Arc::new(Cell::default());
         if let Some(cell) = self.tail.replace(next.clone()) {
             let _ = cell.link.set(Link::Chunk(bytes, next));
         }
         let n = n as u64;
-        let total = self.flow.total.fetch_add(n, SeqCst) + n;
-        for slot in &self.flow.slots {
+        let total = flow.total.fetch_add(n, SeqCst) + n;
+        for slot in &flow.slots {
             if total >= slot.wake_at.load(SeqCst) || slot.cut().is_some() {
                 slot.waker.wake();
             }
@@ -143,35 +148,41 @@ impl BodyWriter {
 
     /// Tells that so many bytes are missing here. Whoever reads a later chunk, or the end, finds them told by [`BodyReader::lost`].
     pub(crate) fn lose(&mut self, length: u64) {
-        if self.is_open() {
-            self.flow.lost.fetch_add(length, SeqCst);
+        if let Some(flow) = self.flow.as_ref().filter(|_| self.is_open()) {
+            flow.lost.fetch_add(length, SeqCst);
         }
     }
 
     /// Appends bytes that are charged to the budget already, and stay so until their last clone is dropped. A cell's overhead is what they were charged with.
     pub(crate) fn append_charged(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() && self.tail.is_some() && self.is_read() {
+        if !bytes.is_empty() && self.is_open() && self.is_read() {
             self.push(cost(&bytes), bytes);
         }
     }
 
     /// Wakes the readers: something was told beside the body.
     pub(crate) fn tell(&self) {
-        self.flow.slots.iter().for_each(|slot| slot.waker.wake());
+        self.slots().iter().for_each(|slot| slot.waker.wake());
     }
 
     /// Ends the body; a second end is ignored.
     pub(crate) fn end(&mut self, end: BodyEnd) {
         if let Some(cell) = self.tail.take() {
             let _ = cell.link.set(Link::End(end));
-            self.flow.ended.store(true, SeqCst);
+            if let Some(flow) = &self.flow {
+                flow.ended.store(true, SeqCst);
+            }
             self.tell();
         }
     }
 
     /// Whether there is a reader still that has not been cut off; what is appended otherwise is not kept.
     pub(crate) fn is_read(&self) -> bool {
-        self.flow.slots.iter().any(|slot| slot.behind.load(SeqCst) & FLAGS == 0)
+        self.slots().iter().any(|slot| slot.behind.load(SeqCst) & FLAGS == 0)
+    }
+
+    fn slots(&self) -> &[Slot] {
+        self.flow.as_ref().map_or(&[], |flow| &flow.slots)
     }
 
     /// Whether it has not ended.
@@ -182,7 +193,7 @@ impl BodyWriter {
 
 /// The readers of a body, in the order of their slots. One that is not taken is dropped with it.
 pub(crate) struct Readers {
-    flow: Arc<Flow>,
+    flow: Option<Arc<Flow>>,
     left: Range<usize>,
 }
 
@@ -192,7 +203,7 @@ impl Iterator for Readers {
     fn next(&mut self) -> Option<BodyReader> {
         let slot = self.left.next()?;
         Some(BodyReader {
-            flow: self.flow.clone(),
+            flow: self.flow.clone()?,
             slot,
             trailer_changes: Vec::new(),
             seen: 0,

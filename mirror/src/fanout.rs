@@ -19,7 +19,7 @@ use crate::outcome::{DropReason, SkipReason};
 use crate::pipeline::Progress;
 use crate::queue::Offer;
 use crate::relay;
-use crate::source::{Arrival, Copy};
+use crate::source::{Arrival, Copies, Copy};
 use crate::stage::{Need, Verdict};
 
 /// How many arrivals are taken at once: wake-ups across threads cost more than anything else here. Then the sinks have their turn: without it the
@@ -29,7 +29,7 @@ const BATCH: usize = 64;
 
 /// Takes each arrival through the stages and to the queues of its generation. Runs until every tap is gone or the channel is closed, and all
 /// arrivals have been taken. What is held back then still arrives.
-pub(crate) async fn run(mut arrivals: UnboundedReceiver<Arrival>, mut drain: watch::Receiver<bool>) {
+pub(crate) async fn run(mut arrivals: UnboundedReceiver<Box<Arrival>>, mut drain: watch::Receiver<bool>) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let taken = tokio::select! {
@@ -48,8 +48,8 @@ pub(crate) async fn run(mut arrivals: UnboundedReceiver<Arrival>, mut drain: wat
     }
 }
 
-fn take(arrival: Arrival) {
-    let Arrival { generation, shared, copies, looks, response, _counted } = arrival;
+fn take(arrival: Box<Arrival>) {
+    let Arrival { generation, shared, copies, looks, response, _counted } = *arrival;
     match Exchange::new(shared) {
         Ok(exchange) => generation.spread(exchange, ForAll { copies, looks, response }, From::start()),
         Err(error) => {
@@ -167,7 +167,7 @@ impl Generation {
 
 /// What all sinks' stages have of an exchange.
 struct ForAll {
-    copies: Vec<Copy>,
+    copies: Copies,
     looks: Looks,
     /// The response's body, where stages may change it.
     response: Option<BodyReader>,

@@ -117,17 +117,17 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// Whether to wait a moment and ask again, rather than to go on.
-    pub fn waits(&mut self, pressure: Pressure, now: Instant) -> bool {
-        let queues = self.queues.is_passed(pressure.waiting, pressure.bytes, now);
+    /// Whether to wait a moment and ask again, rather than to go on. The time is asked for only where a bound is that full.
+    pub fn waits(&mut self, pressure: Pressure, now: impl Fn() -> Instant) -> bool {
+        let queues = self.queues.is_passed(pressure.waiting, pressure.bytes, &now);
         // As long as queues move, so will the bytes.
-        let bytes = self.bytes.is_passed(pressure.held, pressure.bytes, now);
+        let bytes = self.bytes.is_passed(pressure.held, pressure.bytes, &now);
         queues || bytes
     }
 }
 
 impl Limit {
-    fn is_passed(&mut self, level: f32, bytes: usize, now: Instant) -> bool {
+    fn is_passed(&mut self, level: f32, bytes: usize, now: impl Fn() -> Instant) -> bool {
         if level <= self.at {
             self.last = None;
             if level <= HALF_FULL {
@@ -138,6 +138,7 @@ impl Limit {
         if self.at >= NEARLY_FULL {
             return false;
         }
+        let now = now();
         match self.last {
             Some((since, ..)) if now.saturating_duration_since(since) >= self.quiet => {
                 self.at = level + (1.0 - level).max(0.0) / 2.0;
@@ -168,37 +169,37 @@ mod tests {
     #[test]
     fn it_waits_as_long_as_a_bound_is_more_than_half_full_and_something_moves() {
         let (mut patience, start) = (Patience::default(), Instant::now());
-        assert!(!patience.waits(queues(0.5), start));
+        assert!(!patience.waits(queues(0.5), || start));
         for (i, waiting) in (0..1000).zip([0.7, 0.6].into_iter().cycle()) {
-            assert!(patience.waits(queues(waiting), at(start, i)), "{i}");
+            assert!(patience.waits(queues(waiting), || at(start, i)), "{i}");
         }
-        assert!(!patience.waits(queues(0.4), at(start, 1000)));
-        assert!(patience.waits(Pressure { waiting: 0.0, held: 0.51, bytes: 1 }, at(start, 1001)));
+        assert!(!patience.waits(queues(0.4), || at(start, 1000)));
+        assert!(patience.waits(Pressure { waiting: 0.0, held: 0.51, bytes: 1 }, || at(start, 1001)));
     }
 
     #[test]
     fn where_nothing_moves_half_of_what_is_left_is_given_each_time() {
         let (mut patience, start) = (Patience::default(), Instant::now());
         let held = |held, bytes| Pressure { waiting: 0.0, held, bytes };
-        assert!(patience.waits(held(0.6, 6), start));
-        assert!(patience.waits(held(0.6, 6), at(start, 1)));
-        assert!(!patience.waits(held(0.6, 6), at(start, 2)), "two seconds without a byte");
-        assert!(!patience.waits(held(0.79, 7), at(start, 3)), "up to 0.8 it goes on");
-        assert!(patience.waits(held(0.81, 8), at(start, 4)));
-        assert!(!patience.waits(held(0.81, 8), at(start, 6)));
-        assert!(!patience.waits(held(0.3, 3), at(start, 7)));
-        assert!(patience.waits(held(0.6, 6), at(start, 8)), "as before");
+        assert!(patience.waits(held(0.6, 6), || start));
+        assert!(patience.waits(held(0.6, 6), || at(start, 1)));
+        assert!(!patience.waits(held(0.6, 6), || at(start, 2)), "two seconds without a byte");
+        assert!(!patience.waits(held(0.79, 7), || at(start, 3)), "up to 0.8 it goes on");
+        assert!(patience.waits(held(0.81, 8), || at(start, 4)));
+        assert!(!patience.waits(held(0.81, 8), || at(start, 6)));
+        assert!(!patience.waits(held(0.3, 3), || at(start, 7)));
+        assert!(patience.waits(held(0.6, 6), || at(start, 8)), "as before");
     }
 
     #[test]
     fn it_never_waits_for_ever() {
         let (mut patience, mut now, mut waited) = (Patience::default(), Instant::now(), 0);
         // A bound that is too small for anything: one copy fills it twice.
-        while patience.waits(queues(2.0), now) {
+        while patience.waits(queues(2.0), || now) {
             now += Duration::from_secs(1);
             waited += 1;
         }
         assert!(waited < 60, "{waited}");
-        assert!(!patience.waits(queues(2.0), now));
+        assert!(!patience.waits(queues(2.0), || now));
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use smallvec::SmallVec;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::body::{BodyReader, BodyWriter};
@@ -45,8 +46,8 @@ pub struct Tap {
 }
 
 struct Inner {
-    // Unbounded in number, but each arrival is charged to the budget first, which bounds it.
-    arrivals: UnboundedSender<Arrival>,
+    // Unbounded in number, but each arrival is charged to the budget first, which bounds it. In boxes: it goes through a few hands.
+    arrivals: UnboundedSender<Box<Arrival>>,
     budget: Arc<Budget>,
     /// What an exchange that begins now meets. Loading it takes no lock and waits for nobody.
     generation: Arc<ArcSwap<Generation>>,
@@ -63,7 +64,7 @@ pub(crate) struct Arrival {
     /// What it meets, whatever others meet that begin later.
     pub(crate) generation: Arc<Generation>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) copies: Vec<Copy>,
+    pub(crate) copies: Copies,
     /// For the stages before the fan-out.
     pub(crate) looks: Looks,
     /// The response's body, where those may change it: then no copy has a reader of it.
@@ -71,6 +72,9 @@ pub(crate) struct Arrival {
     /// Counts it, where its source asks for that.
     pub(crate) _counted: Option<OneArriving>,
 }
+
+/// One for each sink that gets it: with one, in no memory of their own.
+pub(crate) type Copies = SmallVec<[Copy; 1]>;
 
 /// What one sink gets of an exchange.
 pub(crate) struct Copy {
@@ -93,9 +97,16 @@ pub struct Passed {
     pub ambiguous: bool,
 }
 
+impl Inner {
+    /// An engine that has ended drops it, and each account in it settles itself as dropped.
+    fn arrives(&self, arrival: Box<Arrival>) {
+        let _ = self.arrivals.send(arrival);
+    }
+}
+
 impl Tap {
     pub(crate) fn new(
-        arrivals: UnboundedSender<Arrival>,
+        arrivals: UnboundedSender<Box<Arrival>>,
         budget: Arc<Budget>,
         generation: Arc<ArcSwap<Generation>>,
         metrics: SourceMetrics,
@@ -243,33 +254,34 @@ impl Tap {
         let reading = taking().filter(|(_, sink)| reads(sink)).map(|(_, sink)| bounds(sink));
         let of_responses = std::iter::repeat_with(look).take(of_responses + usize::from(changed));
         let (response, mut responses) = BodyWriter::new(reading.chain(of_responses), &tap.budget);
-        let mut copies = Vec::with_capacity(generation.sinks.len());
-        copies.extend(taking().zip(&mut requests).map(|((index, sink), request_body)| Copy {
-            account: Account::new(shared.clone(), index),
-            request_body,
-            response_body: if reads(sink) { responses.next() } else { None },
-            looks: Looks::default(),
-        }));
+        let mut copies: Copies = taking()
+            .zip(&mut requests)
+            .map(|((index, sink), request_body)| Copy {
+                account: Account::new(shared.clone(), index),
+                request_body,
+                response_body: if reads(sink) { responses.next() } else { None },
+                looks: Looks::default(),
+            })
+            .collect();
         for (copy, (_, sink)) in copies.iter_mut().zip(taking()) {
             copy.looks = Looks::of(&sink.pipeline, &mut requests, &mut responses);
         }
         let looks = Looks::of(&generation.pipeline, &mut requests, &mut responses);
         let response_body = if changed { responses.next() } else { None };
-        // An engine that has ended drops the arrival, and each account in it settles itself as dropped.
         let counted = self.patient.then(|| tap.arriving.one_more());
         let at_its_end = shared.replayed.is_some();
-        let arrival = Arrival {
+        let arrival = Box::new(Arrival {
             generation: Arc::clone(&generation),
             shared: shared.clone(),
             copies,
             looks,
             response: response_body,
             _counted: counted,
-        };
+        });
         let arrives = match at_its_end {
-            true => Some(Box::new((arrival, tap.arrivals.clone()))),
+            true => Some((arrival, self.inner.clone())),
             false => {
-                let _ = tap.arrivals.send(arrival);
+                tap.arrives(arrival);
                 None
             }
         };
@@ -284,6 +296,11 @@ impl Tap {
         tap.arriving.count() == 0
             && generation.held.load(Relaxed) == 0
             && generation.sinks.iter().all(|sink| !sink.answers || sink.metrics.in_flight() == 0)
+    }
+
+    /// Whether a sink or a stage reads responses, as long as there is no other configuration.
+    pub(crate) fn reads_responses(&self) -> bool {
+        self.inner.generation.load().reads_responses
     }
 
     /// Whether anything takes exchanges at all.

@@ -181,7 +181,7 @@ fn a_source_that_waits_loses_nothing_to_a_slow_target() {
         let tap = if patient { engine.tap().patient() } else { engine.tap() };
         let mut patience = Patience::default();
         for i in 0..count {
-            while patient && patience.waits(tap.pressure(), Instant::now()) {
+            while patient && patience.waits(tap.pressure(), Instant::now) {
                 std::thread::sleep(Duration::from_micros(100));
             }
             begin(&tap, &format!("GET /{i} HTTP/1.1\nHost: a\n\n")).unwrap().finish(None);
@@ -203,7 +203,7 @@ fn one_long_upload_may_be_behind_by_what_the_sink_may_hold() {
     let piece = Bytes::from([&[b'a'; 65_535][..], b"\n"].concat());
     let mut patience = Patience::default();
     for _ in 0..640 {
-        while patience.waits(tap.pressure(), Instant::now()) {
+        while patience.waits(tap.pressure(), Instant::now) {
             std::thread::sleep(Duration::from_micros(100));
         }
         upload.data(piece.clone());

@@ -39,7 +39,7 @@ impl Waits {
 
     /// Until there is room for more.
     pub(super) async fn for_room(&mut self, tap: &Tap) {
-        while self.patience.waits(tap.pressure(), Instant::now()) && !self.are_over() {
+        while self.patience.waits(tap.pressure(), Instant::now) && !self.are_over() {
             self.until(Clock::start(), REST).await;
         }
     }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Arrival, head_cost};
+use super::{Arrival, Inner, head_cost};
 use crate::body::{BodyEnd, BodyWriter};
 use crate::exchange::{ExchangeId, Shared};
 use crate::outcome::{Abort, DropReason};
@@ -41,7 +40,7 @@ pub struct ExchangeWriter {
     pub(super) told: bool,
     /// What is all there already arrives as a whole, at its end: its readers are not woken for each part, and stages that learn from a response know
     /// it before the next request comes.
-    pub(super) arrives: Option<Box<(Arrival, UnboundedSender<Arrival>)>>,
+    pub(super) arrives: Option<(Box<Arrival>, Arc<Inner>)>,
 }
 
 impl ExchangeWriter {
@@ -52,8 +51,8 @@ impl ExchangeWriter {
 
     /// It arrives now, whatever of it is still to come: a body that is longer than what may be held has to be read while it is written.
     pub(crate) fn arrive(&mut self) {
-        if let Some((arrival, arrivals)) = self.arrives.take().map(|arrives| *arrives) {
-            let _ = arrivals.send(arrival);
+        if let Some((arrival, tap)) = self.arrives.take() {
+            tap.arrives(arrival);
         }
     }
 

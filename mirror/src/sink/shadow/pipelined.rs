@@ -94,9 +94,9 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Gives back what may be sent again, in its order.
-    async fn run(self, mut connection: Connection) -> VecDeque<Offer> {
+    async fn run(self, mut connection: Box<Connection>) -> VecDeque<Offer> {
         let reused = connection.served > 0;
-        let Connection { stream, input, served, .. } = &mut connection;
+        let Connection { stream, input, served, .. } = &mut *connection;
         let (mut read, mut write) = stream.split();
         let end = {
             let writing = self.write(&mut write);

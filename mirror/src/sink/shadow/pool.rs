@@ -20,8 +20,8 @@ pub(super) struct Pool {
     resolver: Resolver,
     connect_timeout: Duration,
     idle_timeout: Duration,
-    /// Those used last are last.
-    idle: Mutex<Vec<Connection>>,
+    /// Those used last are last. In boxes: each goes out and comes back with each copy.
+    idle: Mutex<Vec<Box<Connection>>>,
     /// So many are kept for the sessions that had them; beyond it another session gets the one that was used least lately.
     kept: usize,
     next_address: AtomicUsize,
@@ -64,7 +64,7 @@ impl Pool {
     }
 
     /// An idle connection that is still good, or a new one: for a session the one that it had before, and no other's as long as there is room.
-    pub(super) async fn get(&self, session: Option<u64>) -> Result<Connection, FailReason> {
+    pub(super) async fn get(&self, session: Option<u64>) -> Result<Box<Connection>, FailReason> {
         let known = self.resolver.addresses().await.map_err(|_| FailReason::Resolve)?;
         while let Some(mut connection) = self.pop(session) {
             connection.session = session;
@@ -80,11 +80,11 @@ impl Pool {
     }
 
     /// Gives a connection back at a message boundary.
-    pub(super) fn put(&self, connection: Connection) {
+    pub(super) fn put(&self, connection: Box<Connection>) {
         self.idle().push(connection);
     }
 
-    fn pop(&self, session: Option<u64>) -> Option<Connection> {
+    fn pop(&self, session: Option<u64>) -> Option<Box<Connection>> {
         let mut idle = self.idle();
         if session.is_none() {
             return idle.pop();
@@ -104,12 +104,12 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Box<Connection>>> {
         self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Tries each address once, beginning with another one each time.
-    async fn connect(&self, known: &[SocketAddr]) -> Result<Connection, FailReason> {
+    async fn connect(&self, known: &[SocketAddr]) -> Result<Box<Connection>, FailReason> {
         let first = self.next_address.fetch_add(1, Relaxed);
         let mut failure = FailReason::Resolve;
         for i in 0..known.len() {
@@ -118,7 +118,7 @@ impl Pool {
                 Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);
                     self.opened.inc();
-                    return Ok(Connection::new(stream, address, self.open.clone()));
+                    return Ok(Box::new(Connection::new(stream, address, self.open.clone())));
                 }
                 Ok(Err(_)) => failure = FailReason::Connect,
                 Err(_) => failure = FailReason::ConnectTimeout,
