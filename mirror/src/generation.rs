@@ -29,6 +29,8 @@ pub(crate) struct Generation {
     pub(crate) pauses: bool,
     /// Whether a stage may wait for a response's head.
     pub(crate) waits_for_heads: bool,
+    /// Whether a sink or a stage reads responses.
+    pub(crate) reads_responses: bool,
 }
 
 impl Generation {
@@ -52,10 +54,15 @@ impl Generation {
             sink.kept_answers = share.map(|share| KeptAnswers { share, seen, left });
         }
         let waits_for_heads = pipeline.needs_response() || sinks.iter().any(|sink| sink.pipeline.needs_response());
+        let may_change = |pipeline: &Pipeline| pipeline.needs_bodies().response.is_some();
+        let reads_responses = waits_for_heads
+            || may_change(&pipeline)
+            || sinks.iter().any(|sink| sink.reads_responses || may_change(&sink.pipeline));
         Generation {
             keeps_answers: reader.is_some() && sinks.iter().any(|sink| sink.answers),
             pauses: sinks.iter().any(|sink| sink.paused),
             waits_for_heads,
+            reads_responses,
             pipeline,
             sinks: sinks.into(),
             queues,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 
-use crate::config::{Config, MarkerConfig};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::recording::{OpenError, Recordings};
 use crate::source::Tap;
@@ -87,14 +87,20 @@ impl Opened {
         Ok(Some(Opened { recordings: Recordings::open_with(&replay.files, &reader::options(config, replay))? }))
     }
 
-    /// Begins to send what is read.
+    /// Begins to send what is read. `may_change`: there may be another configuration before it ends, with sinks that read what these do not.
     ///
     /// # Errors
     /// When the system gives no thread or timer.
     ///
     /// # Panics
     /// When the configuration has no replay: then nothing was opened by it.
-    pub fn start(self, config: &Config, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Running> {
+    pub fn start(
+        self,
+        config: &Config,
+        may_change: bool,
+        engine: &Engine,
+        telemetry: &Arc<Telemetry>,
+    ) -> std::io::Result<Running> {
         let replay = config.replay.as_ref().expect("a replay that was opened");
         make_room_for_connections(config);
         let progress = Arc::new(Progress::new(replay, telemetry));
@@ -103,11 +109,8 @@ impl Opened {
         let (stop, stopped) = watch::channel(false);
         let (done, ended) = watch::channel(false);
         let (told, last) = mpsc::channel();
-        let marker = match &config.marker {
-            MarkerConfig::Off => None,
-            MarkerConfig::Header { name, .. } => Some(name.clone()),
-        };
-        let reader = Reader::new(config, replay, marker, ahead.clone(), progress.clone());
+        let responses = may_change || tap.reads_responses();
+        let reader = Reader::new(config, replay, responses, ahead.clone(), progress.clone());
         let pacer = {
             let _within = engine.runtime().enter();
             Pacer::new(replay, tap.patient(), ahead.clone(), progress.clone(), stopped)?

@@ -81,9 +81,15 @@ impl Opened {
         opened.await.context("the recordings could not be opened")
     }
 
-    /// Begins.
-    pub(crate) fn start(self, config: &Config, engine: &Engine, telemetry: &Arc<Telemetry>) -> std::io::Result<Replay> {
-        let running = self.replay.start(config, engine, telemetry)?;
+    /// Begins. `may_change`: the configuration may be read again.
+    pub(crate) fn start(
+        self,
+        config: &Config,
+        may_change: bool,
+        engine: &Engine,
+        telemetry: &Arc<Telemetry>,
+    ) -> std::io::Result<Replay> {
+        let running = self.replay.start(config, may_change, engine, telemetry)?;
         let result = ReplayResult { watch: running.watch(), control: engine.control(), report: self.report };
         Ok(Replay { running, result })
     }

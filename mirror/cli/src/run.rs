@@ -160,11 +160,12 @@ impl Running {
             tracing::info!(recordings, "replaying");
         }
         let level = log.map(|log| log.level.clone());
+        let may_change = from.is_some();
         let reloader = Reloader::new(config, from, engine.control(), level, &telemetry);
         watch::start(&reloader).map_err(|error| Failed::System(error.into()))?;
         admin.serve(&runtime, &reloader);
         // Last, so that all else is there from its first request on.
-        let replay = replay.map(|replay| replay.start(config, &engine, &telemetry)).transpose();
+        let replay = replay.map(|replay| replay.start(config, may_change, &engine, &telemetry)).transpose();
         let replay = replay.map_err(|error| Failed::System(error.into()))?;
         Ok(Running { reloader, proxy, listener, replay, engine, sums, admin, runtime, addresses })
     }

@@ -11,9 +11,6 @@ use super::request::Request;
 /// How many are handed over at once: a lock and a wake-up for each would cost more than the requests.
 const BATCH: usize = 64;
 
-/// Who reads is woken where there is room for this part of the whole, and not for each batch that is taken.
-const ROOM: usize = 8;
-
 /// What is read.
 pub(super) enum Item {
     /// A request.
@@ -35,8 +32,9 @@ pub(super) struct Ahead {
 struct Inner {
     items: VecDeque<Item>,
     bytes: usize,
-    /// Whether the reader waits.
-    waits_for_room: bool,
+    /// The bytes that the reader waits for room for; 0 where it does not. It is woken for each batch that fits: in long turns it would keep a target
+    /// from the CPU that they share, and the requests that wait for the target's answers from being sent.
+    waits_for: usize,
     /// Nothing more comes.
     ended: bool,
     /// Nothing more is taken.
@@ -54,8 +52,8 @@ impl Ahead {
         let bytes = items.iter().map(Item::cost).sum::<usize>();
         let mut inner = self.lock();
         while !inner.closed && inner.bytes > 0 && inner.bytes + bytes > self.most {
-            inner.waits_for_room = true;
-            let waits = |inner: &mut Inner| inner.waits_for_room && !inner.closed;
+            inner.waits_for = bytes;
+            let waits = |inner: &mut Inner| inner.waits_for > 0 && !inner.closed;
             inner = self.room.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
         }
         if inner.closed {
@@ -107,8 +105,8 @@ impl Ahead {
         let count = inner.items.len().min(BATCH);
         items.extend(inner.items.drain(..count));
         inner.bytes -= items.iter().map(Item::cost).sum::<usize>().min(inner.bytes);
-        if inner.waits_for_room && inner.bytes <= self.most - self.most / ROOM {
-            inner.waits_for_room = false;
+        if inner.waits_for > 0 && (inner.bytes == 0 || inner.bytes + inner.waits_for <= self.most) {
+            inner.waits_for = 0;
             self.room.notify_one();
         }
         true

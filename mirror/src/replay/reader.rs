@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use rustix::process::nice;
+
 use super::ahead::{Ahead, Item};
 use super::progress::{Ending, Progress};
 use super::request::Request;
-use crate::config::{Config, Passes, ReplayConfig, ShadowConfig, StageConfig};
+use crate::config::{Config, MarkerConfig, Passes, ReplayConfig, ShadowConfig, StageConfig};
 use crate::recording::{ReadOptions, ReadOrder, Recordings};
 
 /// How many requests are handed over at once.
@@ -16,11 +18,18 @@ const BATCH: usize = 64;
 /// How many bytes of them are: a few long ones are not waited for.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// How much lower the priority of the thread is that reads: what is read already goes first, and a target that shares the CPUs does not wait for what is
+/// read ahead of time.
+const NICE: i32 = 10;
+
 pub(super) struct Reader {
     files: Vec<PathBuf>,
     passes: Passes,
     options: ReadOptions,
+    /// What marks a copy, which is not sent again,
     marker: Option<String>,
+    /// and whether responses are.
+    responses: bool,
     ahead: Arc<Ahead>,
     progress: Arc<Progress>,
 }
@@ -29,16 +38,23 @@ impl Reader {
     pub(super) fn new(
         config: &Config,
         replay: &ReplayConfig,
-        marker: Option<String>,
+        responses: bool,
         ahead: Arc<Ahead>,
         progress: Arc<Progress>,
     ) -> Reader {
         let ReplayConfig { files, passes, .. } = replay.clone();
-        Reader { files, passes, options: options(config, replay), marker, ahead, progress }
+        let marker = match &config.marker {
+            MarkerConfig::Off => None,
+            MarkerConfig::Header { name, .. } => Some(name.clone()),
+        };
+        Reader { files, passes, options: options(config, replay), marker, responses, ahead, progress }
     }
 
     /// Reads all passes, the first of which is of what is open already.
     pub(super) fn run(self, first: Recordings) {
+        if let Err(error) = nice(NICE) {
+            tracing::debug!(%error, "recordings are read with the priority of all else");
+        }
         let mut recordings = first;
         let mut pass = 1u64;
         loop {
@@ -87,7 +103,7 @@ impl Reader {
                     self.progress.out_of_order.store(late, Relaxed);
                 }
             }
-            let request = match Request::of(record, self.marker.as_deref()) {
+            let request = match Request::of(record, self.marker.as_deref(), self.responses) {
                 Ok(request) => request,
                 Err(reason) => {
                     self.progress.leave_out(reason);

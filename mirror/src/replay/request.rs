@@ -41,11 +41,12 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// As recorded, but for what marks it as a copy: of a recording of copies each is sent again, and marked again.
+    /// As recorded, but for what marks it as a copy: of a recording of copies each is sent again, and marked again. `responses`: whether anybody may
+    /// read its response.
     ///
     /// # Errors
     /// Why it cannot be sent.
-    pub(super) fn of(record: Record, marker: Option<&str>) -> Result<Request, LeftOut> {
+    pub(super) fn of(record: Record, marker: Option<&str>, responses: bool) -> Result<Request, LeftOut> {
         let Record { request, response, .. } = record;
         match record.aborted.as_deref() {
             Some("malformed head") => return Err(LeftOut::Malformed),
@@ -81,8 +82,8 @@ impl Request {
             push_line(&mut head, b"Content-Length", length.to_string().as_bytes());
         }
         head.extend_from_slice(b"\r\n");
-        let response = response.map(Response::of);
         let answered = response.as_ref().map(|response| response.status);
+        let response = response.filter(|_| responses).map(Response::of);
         Ok(Request {
             started: record.started,
             cost: OVERHEAD + head.len() + length + response.as_ref().map_or(0, Response::cost),
@@ -239,8 +240,9 @@ mod tests {
 
     #[test]
     fn the_head_is_as_recorded() {
-        let request =
-            Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None).ok().unwrap();
+        let request = Request::of(record(&[("hOst", "a"), ("Content-Length", "2"), ("hOst", "b")], "hi"), None, true)
+            .ok()
+            .unwrap();
         assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nhOst: a\r\nContent-Length: 2\r\nhOst: b\r\n\r\n");
         assert_eq!(
             (request.started, request.lasted()),
@@ -250,9 +252,10 @@ mod tests {
 
     #[test]
     fn a_copy_is_sent_again_and_a_body_without_framing_gets_one() {
-        let request = Request::of(record(&[("X-Mirror-Shadow", "1")], "hi"), Some("x-mirror-shadow")).ok().unwrap();
+        let request =
+            Request::of(record(&[("X-Mirror-Shadow", "1")], "hi"), Some("x-mirror-shadow"), true).ok().unwrap();
         assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nContent-Length: 2\r\n\r\n");
-        let request = Request::of(record(&[("Transfer-Encoding", "chunked")], "hi"), None).ok().unwrap();
+        let request = Request::of(record(&[("Transfer-Encoding", "chunked")], "hi"), None, true).ok().unwrap();
         assert_eq!(&request.head[..], b"POST /a?b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
     }
 
@@ -262,7 +265,7 @@ mod tests {
             let mut record = record(&[], "");
             record.aborted = aborted.map(str::to_owned);
             record.request.message.truncated = truncated.map(str::to_owned);
-            Request::of(record, None).map(|request| request.aborted)
+            Request::of(record, None, true).map(|request| request.aborted)
         };
         assert!(matches!(with(Some("malformed head"), None), Err(LeftOut::Malformed)));
         assert!(matches!(with(Some("ambiguous framing"), None), Err(LeftOut::Ambiguous)));
@@ -276,7 +279,7 @@ mod tests {
         let is_malformed = |change: &dyn Fn(&mut RecordedRequest)| {
             let mut record = record(&[("Host", "a")], "");
             change(&mut record.request);
-            matches!(Request::of(record, None), Err(LeftOut::Malformed))
+            matches!(Request::of(record, None, true), Err(LeftOut::Malformed))
         };
         for odd in ["a\r\nX-Admin: 1", "a\rb", "a\nb", "a\0b"] {
             let odd = || Bytes::from_static(odd.as_bytes());

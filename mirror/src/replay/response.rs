@@ -8,7 +8,6 @@ use crate::recording::RecordedResponse;
 
 /// A recorded response as it is told again.
 pub(super) struct Response {
-    pub(super) status: u16,
     pub(super) head: Bytes,
     pub(super) body: Vec<Bytes>,
     /// How many bytes of the body were not recorded.
@@ -28,7 +27,7 @@ impl Response {
         head.extend_from_slice(b"\r\n");
         let kept = message.body.iter().map(|piece| piece.len() as u64).sum();
         let lost = message.truncated.map_or(0, |_| message.body_length.saturating_sub(kept));
-        Response { status, head: head.freeze(), body: message.body, lost, trailers: section(&message.trailers) }
+        Response { head: head.freeze(), body: message.body, lost, trailers: section(&message.trailers) }
     }
 
     /// About how many bytes it holds.
