@@ -13,4 +13,4 @@ pub use body::{BodyDecoder, BodyError, Piece, Span};
 pub use framing::{Framing, FramingError, request_framing, response_framing};
 pub(crate) use head::ResponseParts;
 pub use head::{HeadError, Header, Headers, MAX_HEADERS, RequestHead, ResponseHead, head_length};
-pub(crate) use lines::push_line;
+pub(crate) use lines::{push_line, push_odd_line};

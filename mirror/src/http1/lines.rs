@@ -28,11 +28,19 @@ impl Lines for [httparse::Header<'_>] {
     }
 }
 
-/// Writes a line. An odd one may have no name: its value is all of it.
+/// Writes a line.
 pub(crate) fn push_line(to: &mut impl BufMut, name: &[u8], value: &[u8]) {
     to.put_slice(name);
+    to.put_slice(b": ");
+    to.put_slice(value);
+    to.put_slice(b"\r\n");
+}
+
+/// Writes a line of a head that may be odd, as it was sent: one without a name is all value. Not for what targets get: there it could be a line that the
+/// application has not read, or the head's end.
+pub(crate) fn push_odd_line(to: &mut impl BufMut, name: &[u8], value: &[u8]) {
     if !name.is_empty() {
-        to.put_slice(b": ");
+        return push_line(to, name, value);
     }
     to.put_slice(value);
     to.put_slice(b"\r\n");

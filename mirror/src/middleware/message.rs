@@ -8,7 +8,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::{BodyDecoder, Framing, Header, Headers, Piece, RequestHead, ResponseHead, head_length, push_line};
+use crate::http1::{
+    BodyDecoder, Framing, Header, Headers, Piece, RequestHead, ResponseHead, head_length, push_line, push_odd_line,
+};
 
 /// The head of a request that has this body, for a program.
 pub(crate) fn of_request(head: &RequestHead, body: &[u8]) -> Bytes {
@@ -51,7 +53,7 @@ fn with_headers(line: Vec<u8>, headers: &Headers, length: usize, needs_length: b
     wire.extend_from_slice(b"\r\n");
     for Header { name, value } in headers {
         match is_framing(name) {
-            false => push_line(&mut wire, name, value),
+            false => push_odd_line(&mut wire, name, value),
             true if !chunked => push_line(&mut wire, name, value),
             // In the place of the first of them.
             true if !has_length => push_line(&mut wire, b"Content-Length", length.as_bytes()),

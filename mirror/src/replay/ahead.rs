@@ -32,9 +32,9 @@ pub(super) struct Ahead {
 struct Inner {
     items: VecDeque<Item>,
     bytes: usize,
-    /// The bytes that the reader waits for room for; 0 where it does not. It is woken for each batch that fits: in long turns it would keep a target
+    /// The bytes that the reader waits for room for, where it does. It is woken for each batch that fits: in long turns it would keep a target
     /// from the CPU that they share, and the requests that wait for the target's answers from being sent.
-    waits_for: usize,
+    waits_for: Option<usize>,
     /// Nothing more comes.
     ended: bool,
     /// Nothing more is taken.
@@ -52,8 +52,8 @@ impl Ahead {
         let bytes = items.iter().map(Item::cost).sum::<usize>();
         let mut inner = self.lock();
         while !inner.closed && inner.bytes > 0 && inner.bytes + bytes > self.most {
-            inner.waits_for = bytes;
-            let waits = |inner: &mut Inner| inner.waits_for > 0 && !inner.closed;
+            inner.waits_for = Some(bytes);
+            let waits = |inner: &mut Inner| inner.waits_for.is_some() && !inner.closed;
             inner = self.room.wait_while(inner, waits).unwrap_or_else(PoisonError::into_inner);
         }
         if inner.closed {
@@ -61,6 +61,8 @@ impl Ahead {
         }
         inner.bytes += bytes;
         inner.items.extend(items.drain(..));
+        // First: who is woken needs it, and has the higher priority.
+        drop(inner);
         self.more.notify_one();
         true
     }
@@ -105,8 +107,9 @@ impl Ahead {
         let count = inner.items.len().min(BATCH);
         items.extend(inner.items.drain(..count));
         inner.bytes -= items.iter().map(Item::cost).sum::<usize>().min(inner.bytes);
-        if inner.waits_for > 0 && (inner.bytes == 0 || inner.bytes + inner.waits_for <= self.most) {
-            inner.waits_for = 0;
+        let is_room = |bytes| inner.bytes == 0 || inner.bytes + bytes <= self.most;
+        if inner.waits_for.is_some_and(is_room) {
+            inner.waits_for = None;
             self.room.notify_one();
         }
         true
@@ -147,6 +150,22 @@ mod tests {
         assert_eq!(items.len(), 1);
         assert!(waiting.join().unwrap());
         items.clear();
+        ahead.take(&mut items, None).await;
+        assert_eq!(items.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_costs_nothing_waits_for_room_too() {
+        let ahead = Arc::new(Ahead::new(100));
+        assert!(ahead.put(&mut vec![request(500)]));
+        let other = ahead.clone();
+        let waiting = std::thread::spawn(move || other.put(&mut vec![Item::PassEnd]));
+        while ahead.lock().waits_for.is_none() {
+            std::thread::yield_now();
+        }
+        let mut items = VecDeque::new();
+        ahead.take(&mut items, None).await;
+        assert!(waiting.join().unwrap());
         ahead.take(&mut items, None).await;
         assert_eq!(items.len(), 2);
     }

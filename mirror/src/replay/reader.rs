@@ -26,9 +26,9 @@ pub(super) struct Reader {
     files: Vec<PathBuf>,
     passes: Passes,
     options: ReadOptions,
-    /// What marks a copy, which is not sent again,
+    /// The header that marks copies: it is not sent again.
     marker: Option<String>,
-    /// and whether responses are.
+    /// Whether anybody may read responses.
     responses: bool,
     ahead: Arc<Ahead>,
     progress: Arc<Progress>,

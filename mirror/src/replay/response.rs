@@ -1,4 +1,5 @@
-//! The response that a request had when it passed first, made ready by the thread that reads: the one that sends only hands it on, or lets go of it.
+//! The response that a request had when it passed first, made ready by the thread that reads, where anybody may want it: the one that sends only hands it
+//! on, or lets go of it.
 
 use bytes::{Bytes, BytesMut};
 

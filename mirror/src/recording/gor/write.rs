@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::message::{self, Head, Type};
 use super::{MAX_MESSAGE, SEPARATOR};
-use crate::http1::{Framing, Header, push_line, response_framing};
+use crate::http1::{Framing, Header, push_odd_line, response_framing};
 use crate::recording::plain::{Need, Refused, Room, Unfit};
 use crate::recording::{Record, RecordedMessage, RecordedRequest, RecordedResponse, Unheld, json, pairs};
 
@@ -250,7 +250,7 @@ impl<'a> Lines<'a> {
         into.extend_from_slice(&line.join(&b' '));
         into.extend_from_slice(b"\r\n");
         for (name, value) in &self.0 {
-            push_line(into, name, value);
+            push_odd_line(into, name, value);
         }
         into.extend_from_slice(b"\r\n");
     }
@@ -339,7 +339,7 @@ fn put_chunks(body: &[u8], trailers: &[(Bytes, Bytes)], what: &'static str, into
     }
     into.extend_from_slice(b"0\r\n");
     let start = into.len();
-    trailers.iter().for_each(|(name, value)| push_line(into, name, value));
+    trailers.iter().for_each(|(name, value)| push_odd_line(into, name, value));
     into.extend_from_slice(b"\r\n");
     let section = &into[start..];
     let same = trailers.is_empty()

@@ -15,13 +15,16 @@ use crate::outcome::FailReason;
 use crate::resolve::Resolver;
 use crate::telemetry::{Observed, Several, Telemetry};
 
+/// In boxes: each goes out and comes back with each copy.
+type Idle = Vec<Box<Connection>>;
+
 /// A target's connections and addresses.
 pub(super) struct Pool {
     resolver: Resolver,
     connect_timeout: Duration,
     idle_timeout: Duration,
-    /// Those used last are last. In boxes: each goes out and comes back with each copy.
-    idle: Mutex<Vec<Box<Connection>>>,
+    /// Those used last are last.
+    idle: Mutex<Idle>,
     /// So many are kept for the sessions that had them; beyond it another session gets the one that was used least lately.
     kept: usize,
     next_address: AtomicUsize,
@@ -104,7 +107,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Box<Connection>>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
