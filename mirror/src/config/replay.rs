@@ -79,8 +79,8 @@ pub struct ReplayConfig {
     /// Where a report in JSON is written at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<PathBuf>,
-    /// How many bytes of requests are read before they are due, beside `limits.memory`. 8 MiB is thousands of usual requests: more than a second at the
-    /// fastest, which a disk's pauses do not exceed.
+    /// How many bytes of requests are read before they are due, beside `limits.memory`. 8 MiB is ten thousand usual requests, of
+    /// a second at 10,000 a second: a disk's pauses are shorter.
     #[serde(default = "default_read_ahead")]
     pub read_ahead: ByteSize,
 }
